@@ -1,0 +1,67 @@
+//! Sends what is in the outbox until the homeserver has it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use doorward_base::StoreError;
+use ruma::{EventId, OwnedEventId};
+use tracing::{error, warn};
+
+use super::{Delivery, Outbox, Waiting};
+use crate::homeserver::IntentError;
+use crate::inbox::backoff;
+use crate::intent::Intent;
+use crate::queue::{Lost, RoomLease, Step, Work};
+use crate::shared::Shared;
+
+const LONGEST_BACKOFF: Duration = Duration::from_mins(1);
+
+/// The work on the outbox.
+pub(crate) struct Deliverer {
+    pub(crate) outbox: Outbox,
+    pub(crate) shared: Arc<Shared>,
+}
+
+#[async_trait]
+impl Work for Deliverer {
+    async fn step(&self, lease: &RoomLease) -> Result<Step, StoreError> {
+        let Some(waiting) = self.outbox.oldest(lease).await? else { return Ok(Step::Empty) };
+        let delivery = match self.send(&waiting).await {
+            Ok(event_id) => Delivery::Delivered(event_id),
+            Err(error) if error.is_retryable() => return self.later(&waiting, &error).await,
+            Err(error) => {
+                let send = &waiting.send;
+                error!(room_id = %send.room_id, sender = %send.sender, %error, "a send was refused for good");
+                Delivery::Failed { reason: error.to_string() }
+            }
+        };
+        Ok(match self.outbox.end(lease, waiting.seq, &delivery).await? {
+            Ok(()) => Step::Worked,
+            Err(Lost) => Step::Lost,
+        })
+    }
+}
+
+impl Deliverer {
+    async fn send(&self, waiting: &Waiting) -> Result<OwnedEventId, IntentError> {
+        let Waiting { send, transaction_id, .. } = waiting;
+        let intent = Intent::new(Arc::clone(&self.shared), send.sender.clone());
+        if send.event_type == "m.room.redaction"
+            && let Some(redacts) = send.content["redacts"].as_str().and_then(|id| EventId::parse(id).ok())
+        {
+            return intent.redact(&send.room_id, &redacts, transaction_id, send.content["reason"].as_str()).await;
+        }
+        intent.send(&send.room_id, transaction_id, &send.event_type, &send.content).await
+    }
+
+    async fn later(&self, waiting: &Waiting, error: &IntentError) -> Result<Step, StoreError> {
+        let after = self.outbox.queue.random().jitter(backoff(waiting.attempts, LONGEST_BACKOFF));
+        let after = error.retry_after().map_or(after, |asked| asked.max(Duration::from_millis(1)));
+        if waiting.attempts == 0 {
+            warn!(room_id = %waiting.send.room_id, %error, "a send waits for the homeserver");
+        }
+        self.outbox.count_attempt(waiting.seq).await?;
+        Ok(Step::Later(after))
+    }
+}
