@@ -1,0 +1,122 @@
+//! What operators and the appservice see: the admin listener. Errors are `{"error": "one sentence"}`.
+
+mod error;
+mod views;
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post, put};
+use axum::{Json, Router};
+use bytes::Bytes;
+use doorward_base::Clock;
+use serde_json::json;
+
+use crate::admin_token::AdminToken;
+use crate::audit::AuditLog;
+use crate::config::{Grants, check_known};
+use crate::credential::Credential;
+use crate::health;
+use crate::metrics::Metrics;
+use crate::open_calls::OpenCalls;
+use crate::secrets::{SecretName, Secrets};
+use crate::tokens::{ConsumerName, Tokens};
+use error::AdminError;
+use views::{AuditQuery, MintRequest, UsageQuery};
+
+/// What it takes to answer operators.
+pub(crate) struct Admin {
+    pub(crate) token: AdminToken,
+    pub(crate) grants: Grants,
+    pub(crate) tokens: Tokens,
+    pub(crate) secrets: Secrets,
+    pub(crate) audit: AuditLog,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) open_calls: OpenCalls,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+type Answer = Result<Response, AdminError>;
+
+/// `/health` and `/ready` answer everyone; everything else, unknown paths too, needs the operator's token.
+pub(crate) fn router(admin: Arc<Admin>, health: health::Health) -> Router {
+    let guarded = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/admin/v1/tokens", post(mint).get(list_tokens))
+        .route("/admin/v1/tokens/{id}", delete(revoke))
+        .route("/admin/v1/secrets", get(list_secrets))
+        .route("/admin/v1/secrets/{name}", put(set_secret).delete(remove_secret))
+        .route("/admin/v1/audit", get(list_audit))
+        .route("/admin/v1/usage", get(usage))
+        .fallback(async || AdminError::not_found("there is nothing at this path"))
+        .method_not_allowed_fallback(async || AdminError::wrong_method())
+        .layer(middleware::from_fn_with_state(admin.clone(), guard))
+        .with_state(admin);
+    guarded.merge(health::router(health))
+}
+
+async fn guard(State(admin): State<Arc<Admin>>, headers: HeaderMap, request: Request, next: Next) -> Response {
+    let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    match shown {
+        Some(shown) if admin.token.is(shown.trim()) => next.run(request).await,
+        _ => AdminError::unauthorized().into_response(),
+    }
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
+    let text = admin.metrics.text(admin.open_calls.len());
+    ([("content-type", "text/plain; version=0.0.4")], text).into_response()
+}
+
+async fn mint(State(admin): State<Arc<Admin>>, body: Bytes) -> Answer {
+    let asked: MintRequest = serde_json::from_slice(&body).map_err(AdminError::bad_request)?;
+    let consumer = ConsumerName::new(&asked.consumer).map_err(AdminError::bad_request)?;
+    check_known(&admin.grants, &asked.grants).map_err(AdminError::bad_request)?;
+    let ttl = asked.ttl().map_err(AdminError::bad_request)?;
+    let minted = admin.tokens.mint(consumer, asked.grants, ttl).await?;
+    Ok((StatusCode::CREATED, Json(minted)).into_response())
+}
+
+async fn list_tokens(State(admin): State<Arc<Admin>>) -> Answer {
+    Ok(Json(json!({ "tokens": admin.tokens.list().await? })).into_response())
+}
+
+async fn revoke(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Answer {
+    match admin.tokens.revoke(&id).await? {
+        0 => Err(AdminError::not_found("there is no unrevoked token with this id, and none of a consumer with this name")),
+        revoked => Ok(Json(json!({ "revoked": revoked })).into_response()),
+    }
+}
+
+async fn list_secrets(State(admin): State<Arc<Admin>>) -> Answer {
+    Ok(Json(json!({ "secrets": admin.secrets.list().await? })).into_response())
+}
+
+async fn set_secret(State(admin): State<Arc<Admin>>, Path(name): Path<String>, body: Bytes) -> Answer {
+    let name = SecretName::new(&name).map_err(AdminError::bad_request)?;
+    let value = Credential::from_input(&body).map_err(AdminError::bad_request)?;
+    admin.secrets.set(&name, &value).await?;
+    Ok(Json(json!({ "name": name })).into_response())
+}
+
+async fn remove_secret(State(admin): State<Arc<Admin>>, Path(name): Path<String>) -> Answer {
+    let name = SecretName::new(&name).map_err(AdminError::bad_request)?;
+    match admin.secrets.remove(&name).await? {
+        true => Ok(Json(json!({ "removed": name })).into_response()),
+        false => Err(AdminError::not_found("there is no secret with this name")),
+    }
+}
+
+async fn list_audit(State(admin): State<Arc<Admin>>, Query(query): Query<AuditQuery>) -> Answer {
+    let rows = admin.audit.list(query.consumer.as_deref(), query.limit).await?;
+    Ok(Json(json!({ "audit": rows })).into_response())
+}
+
+async fn usage(State(admin): State<Arc<Admin>>, Query(query): Query<UsageQuery>) -> Answer {
+    let since = query.since(admin.clock.now()).map_err(AdminError::bad_request)?;
+    Ok(Json(json!({ "usage": admin.audit.usage(query.consumer.as_deref(), since).await? })).into_response())
+}

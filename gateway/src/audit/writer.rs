@@ -1,0 +1,129 @@
+//! Writing the audit log without holding up an answer, and without losing a row.
+//!
+//! A request reserves its place in the channel before anything is done for it (and waits there if the writer is far behind), so
+//! that its row can be handed over in `drop`, when the client has gone and nothing can wait any more.
+
+use std::time::Duration;
+
+use doorward_base::{Database, StoreError, Tx};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::AuditRow;
+
+/// Also the most calls that can be open at a time: each holds a place.
+const PLACES: usize = 65_536;
+const BATCH: usize = 256;
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How often a batch is tried once the gateway has been told to stop.
+const LAST_TRIES: u32 = 3;
+
+/// Where requests hand in their rows.
+#[derive(Clone, Debug)]
+pub(crate) struct AuditWriter(mpsc::Sender<AuditRow>);
+
+/// A place in the channel, for one row.
+#[derive(Debug)]
+pub(crate) struct Reservation(mpsc::OwnedPermit<AuditRow>);
+
+/// The gateway is stopping and takes no more requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stopping;
+
+impl AuditWriter {
+    /// Waits for a place.
+    pub(crate) async fn reserve(&self) -> Result<Reservation, Stopping> {
+        self.0.clone().reserve_owned().await.map(Reservation).map_err(|_| Stopping)
+    }
+}
+
+impl Reservation {
+    /// Hands in the row; never waits and never fails.
+    pub(crate) fn fill(self, row: AuditRow) {
+        self.0.send(row);
+    }
+}
+
+/// Both ends of the audit log's channel.
+pub(crate) fn channel() -> (AuditWriter, AuditReader) {
+    let (sender, receiver) = mpsc::channel(PLACES);
+    (AuditWriter(sender), AuditReader(receiver))
+}
+
+/// What the background task of the gateway reads from.
+#[derive(Debug)]
+pub(crate) struct AuditReader(mpsc::Receiver<AuditRow>);
+
+impl AuditReader {
+    /// Writes rows in batches until `stop`, then those of the calls that are still open; returns when the last has been written.
+    pub(crate) async fn run(mut self, database: &Database, stop: &CancellationToken) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if !self.0.is_closed() => self.0.close(),
+                received = self.0.recv_many(&mut batch, BATCH) => {
+                    if received == 0 {
+                        return;
+                    }
+                    write_or_retry(database, &batch, stop).await;
+                    batch.clear();
+                }
+            }
+        }
+    }
+}
+
+async fn write_or_retry(database: &Database, batch: &[AuditRow], stop: &CancellationToken) {
+    let mut tries_after_stop = 0;
+    while let Err(error) = write(database, batch).await {
+        if stop.is_cancelled() {
+            tries_after_stop += 1;
+        }
+        if tries_after_stop == LAST_TRIES {
+            tracing::error!(%error, rows = batch.len(), "audit rows are lost: the database does not take them, and the gateway stops");
+            return;
+        }
+        tracing::warn!(%error, rows = batch.len(), "audit rows wait for the database");
+        tokio::time::sleep(RETRY_AFTER).await;
+    }
+}
+
+async fn write(database: &Database, batch: &[AuditRow]) -> Result<(), StoreError> {
+    let mut tx = database.write().await?;
+    for row in batch {
+        insert(&mut tx, row).await?;
+    }
+    tx.commit().await
+}
+
+async fn insert(tx: &mut Tx, row: &AuditRow) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO audit (at, consumer, token_id, method, path, model, upstream, decision, reason, status, ending, \
+         request_bytes, response_bytes, prompt_tokens, completion_tokens, latency_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+    )
+    .bind(row.at.as_millis())
+    .bind(row.consumer.as_deref())
+    .bind(row.token_id.as_deref())
+    .bind(row.method.as_str())
+    .bind(row.path.as_str())
+    .bind(row.model.as_deref())
+    .bind(row.upstream.as_deref())
+    .bind(row.decision.as_str())
+    .bind(row.reason.as_deref())
+    .bind(i64::from(row.status))
+    .bind(row.ending.as_str())
+    .bind(stored(row.request_bytes))
+    .bind(stored(row.response_bytes))
+    .bind(row.prompt_tokens.map(stored))
+    .bind(row.completion_tokens.map(stored))
+    .bind(stored(row.latency_ms))
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+fn stored(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,98 @@
+//! `doorward check`, as far as upstreams go: one finding each, with the cure.
+
+use axum::http::StatusCode;
+use reqwest::header::HeaderMap;
+
+use crate::config::UpstreamKind;
+use crate::consumer::Endpoint;
+use crate::credentials::{CredentialError, Credentials};
+use crate::upstream::Upstream;
+
+/// What was found out about one thing.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub name: String,
+    /// Whether it is as it should be.
+    pub ok: bool,
+    /// What was found, in one sentence.
+    pub message: String,
+    /// What to do about it.
+    pub cure: Option<String>,
+}
+
+impl Finding {
+    fn good(upstream: &Upstream, message: String) -> Self {
+        Self { name: format!("upstream {}", upstream.name), ok: true, message, cure: None }
+    }
+
+    fn bad(upstream: &Upstream, message: String, cure: String) -> Self {
+        Self { name: format!("upstream {}", upstream.name), ok: false, message, cure: Some(cure) }
+    }
+}
+
+/// Fetches the credential of an upstream and asks for its models with it.
+pub(crate) async fn check(upstream: &Upstream, credentials: &Credentials, client: &reqwest::Client) -> Finding {
+    if upstream.kind != UpstreamKind::Openai {
+        let message = format!("kind = {:?} is not served by this version yet", upstream.kind).to_lowercase();
+        return Finding::bad(upstream, message, "remove this upstream, or wait for a version that serves it".to_owned());
+    }
+    let (mut url, mut headers) = (upstream.url(Endpoint::Models), HeaderMap::new());
+    if let Some(source) = &upstream.credential {
+        let credential = match credentials.fetch(source).await {
+            Ok(credential) => credential,
+            Err(error) => return no_credential(upstream, &error),
+        };
+        if upstream.inject(&credential, &mut url, &mut headers).is_err() {
+            let message = "its credential holds characters that cannot stand in a request".to_owned();
+            return Finding::bad(upstream, message, "set the credential again, on one line".to_owned());
+        }
+    }
+    judge(upstream, client.get(url).headers(headers).send().await)
+}
+
+fn judge(upstream: &Upstream, answer: Result<reqwest::Response, reqwest::Error>) -> Finding {
+    let cure = || "set base_url to the address that ends before /chat/completions".to_owned();
+    match answer.map(|response| response.status()) {
+        Err(error) => {
+            let message = format!("it cannot be reached: {}", root_cause(&error.without_url()));
+            Finding::bad(upstream, message, "see that base_url is right and the network lets it through".to_owned())
+        }
+        Ok(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) if upstream.credential.is_none() => {
+            let message = format!("it asks for a credential ({status}), and none is configured");
+            Finding::bad(upstream, message, "add `credential` to it".to_owned())
+        }
+        Ok(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
+            Finding::bad(upstream, format!("it refuses its credential ({status})"), "set a valid credential".to_owned())
+        }
+        Ok(status) if status.is_redirection() => {
+            Finding::bad(upstream, format!("it answers with a redirect ({status}), which is not followed"), cure())
+        }
+        Ok(StatusCode::NOT_FOUND) => {
+            Finding::bad(upstream, "it has no list of models at base_url/models (404)".to_owned(), cure())
+        }
+        Ok(status) if status.is_server_error() => {
+            Finding::bad(upstream, format!("it is in trouble ({status})"), "try again later".to_owned())
+        }
+        Ok(_) => Finding::good(upstream, "it answers and takes its credential".to_owned()),
+    }
+}
+
+fn no_credential(upstream: &Upstream, error: &CredentialError) -> Finding {
+    match error {
+        CredentialError::Missing(cure) => Finding::bad(upstream, "it has no credential".to_owned(), cure.clone()),
+        CredentialError::Secrets(error) => Finding::bad(
+            upstream,
+            format!("its credential cannot be opened: {error}"),
+            "put back the master key that sealed it, or set the secret again".to_owned(),
+        ),
+    }
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,192 @@
+//! The settings of the gateway: `[gateway]` and `[grants.*]` in `doorward.toml`.
+//!
+//! Every documented key is read. What this version does not enforce yet is refused at start by [`GatewayConfig::check`]: a
+//! budget that nobody counts would be worse than none.
+
+mod grant;
+mod units;
+mod upstream;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use doorward_base::DatabaseUrl;
+use reqwest::Url;
+use serde::Deserialize;
+
+pub use grant::{
+    BudgetConfig, GithubGrantConfig, GrantConfig, Grants, HttpGrantConfig, McpGrantConfig, RateConfig, UnknownGrant,
+    check_known,
+};
+pub use units::{ByteSize, HumanDuration, UnitError};
+pub use upstream::{CredentialSource, InjectConfig, UpstreamConfig, UpstreamKind};
+
+/// The `[gateway]` table.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GatewayConfig {
+    /// Where agents call.
+    pub listen: SocketAddr,
+    /// Where the operator and the appservice call.
+    pub admin_listen: SocketAddr,
+    /// How agents reach `listen`, if not by that address.
+    pub url: Option<Url>,
+    /// Where tokens, sealed secrets and the audit log are kept.
+    pub database: DatabaseUrl,
+    /// The key that seals secrets; created when first needed.
+    pub master_key_file: PathBuf,
+    /// The operator's token; created at first start.
+    pub admin_token_file: PathBuf,
+    /// After this time a held request is refused.
+    pub approval_timeout: HumanDuration,
+    /// How much is read.
+    pub limits: Limits,
+    /// How long an upstream may take.
+    pub timeouts: Timeouts,
+    /// TLS on `listen`.
+    pub tls: Option<TlsConfig>,
+    /// Where requests go; for a model the first match wins.
+    pub upstreams: Vec<UpstreamConfig>,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9010)),
+            admin_listen: SocketAddr::from(([127, 0, 0, 1], 9011)),
+            url: None,
+            database: DatabaseUrl::sqlite(Path::new("gateway.db")),
+            master_key_file: "master.key".into(),
+            admin_token_file: "admin.token".into(),
+            approval_timeout: HumanDuration(Duration::from_mins(10)),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            tls: None,
+            upstreams: Vec::new(),
+        }
+    }
+}
+
+/// `limits = { … }`
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// The largest request body.
+    pub request_body: ByteSize,
+    /// The largest pack of a git push.
+    pub push: ByteSize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { request_body: ByteSize(32 << 20), push: ByteSize(2 << 30) }
+    }
+}
+
+/// `timeouts = { … }`
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    /// Until a connection to the upstream stands.
+    pub connect: HumanDuration,
+    /// From the whole request to the head of the upstream's answer.
+    pub first_byte: HumanDuration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: HumanDuration(Duration::from_secs(10)),
+            first_byte: HumanDuration(Duration::from_mins(2)),
+        }
+    }
+}
+
+/// `[gateway.tls]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The certificate chain, PEM.
+    pub cert_file: PathBuf,
+    /// Its private key, PEM.
+    pub key_file: PathBuf,
+}
+
+/// A setting that the gateway does not start with. Each is one sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the sentences say it")]
+pub enum ConfigError {
+    #[error("{setting} is not supported by this version yet: remove it, or nothing would enforce it")]
+    NotSupported { setting: String },
+    #[error("two upstreams are named `{name}`: names must differ")]
+    DuplicateUpstream { name: String },
+    #[error("`{name}` is no name for an upstream: use 1 to 64 letters, digits, `-`, `_` and `.`")]
+    UpstreamName { name: String },
+    #[error("base_url of upstream `{name}` {problem}")]
+    BaseUrl { name: String, problem: &'static str },
+    #[error("{place} has the pattern `{pattern}`, which is no glob: {detail}")]
+    Glob { place: String, pattern: String, detail: String },
+    #[error("inject of upstream `{name}` names a header that HTTP does not allow or that the gateway sets itself")]
+    InjectHeader { name: String },
+}
+
+impl GatewayConfig {
+    /// The same settings, relative paths taken from `folder` (that of the configuration file).
+    #[must_use]
+    pub fn relative_to(mut self, folder: &Path) -> Self {
+        self.database = self.database.relative_to(folder);
+        self.master_key_file = folder.join(self.master_key_file);
+        self.admin_token_file = folder.join(self.admin_token_file);
+        self.tls = self.tls.map(|tls| TlsConfig {
+            cert_file: folder.join(tls.cert_file),
+            key_file: folder.join(tls.key_file),
+        });
+        self.upstreams = self.upstreams.into_iter().map(|upstream| upstream.relative_to(folder)).collect();
+        self
+    }
+
+    /// How agents reach the consumer listener: `url`, else the address of `listen` (a wildcard address becomes loopback).
+    pub fn consumer_url(&self) -> String {
+        match &self.url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => format!("http://{}", reachable(self.listen)),
+        }
+    }
+
+    /// How this machine reaches the admin listener.
+    pub fn admin_url(&self) -> String {
+        format!("http://{}", reachable(self.admin_listen))
+    }
+
+    /// Refuses what cannot work, and what would be ignored.
+    pub fn check(&self, grants: &Grants) -> Result<(), ConfigError> {
+        if self.tls.is_some() {
+            return Err(ConfigError::NotSupported { setting: "gateway.tls".to_owned() });
+        }
+        let mut seen = BTreeMap::new();
+        for upstream in &self.upstreams {
+            upstream.check()?;
+            if seen.insert(upstream.name.as_str(), ()).is_some() {
+                return Err(ConfigError::DuplicateUpstream { name: upstream.name.clone() });
+            }
+        }
+        grants.iter().try_for_each(|(name, grant)| grant.check(name))
+    }
+}
+
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let mut address = address;
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! What policy has to know of a body, read from a side copy. The body itself passes as it came.
+//!
+//! A key that decides something must stand there once and in one spelling: some servers take the last of two equal keys, some the
+//! first, and some (Go's among them) take `Model` for `model`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::refusal::Refusal;
+
+const LONGEST_MODEL: usize = 256;
+
+/// What a body asks for, as far as policy decides on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// `model`.
+    pub(crate) model: String,
+    /// `models`: what some providers fall back to.
+    pub(crate) fallbacks: Vec<String>,
+    /// Tools that the provider runs itself.
+    pub(crate) provider_tools: Vec<String>,
+}
+
+impl Facts {
+    /// Reads the facts, or refuses what cannot be read in one way.
+    pub(crate) fn read(body: &[u8]) -> Result<Self, Refusal> {
+        let text = std::str::from_utf8(body).map_err(|_| Refusal::UnreadableBody("it is not UTF-8".to_owned()))?;
+        let keys: Keys = serde_json::from_str(text).map_err(|error| Refusal::UnreadableBody(error.to_string()))?;
+        if keys.stored_prompt {
+            return Err(Refusal::StoredPrompt);
+        }
+        let model = keys.model.ok_or(Refusal::NoModel)?;
+        let fallbacks = keys.fallbacks.unwrap_or_default();
+        for name in fallbacks.iter().chain([&model]) {
+            check_model(name)?;
+        }
+        Ok(Self { model, fallbacks, provider_tools: keys.provider_tools })
+    }
+}
+
+fn check_model(name: &str) -> Result<(), Refusal> {
+    let good = (1..=LONGEST_MODEL).contains(&name.len()) && !name.chars().any(char::is_control);
+    if good { Ok(()) } else { Err(Refusal::UnreadableBody("the name of the model is empty or no name".to_owned())) }
+}
+
+/// The keys at the top of a body that decide something.
+const DECIDING: [&str; 8] =
+    ["model", "models", "tools", "prompt", "web_search_options", "search_parameters", "plugins", "enable_search"];
+
+#[derive(Default)]
+struct Keys {
+    model: Option<String>,
+    fallbacks: Option<Vec<String>>,
+    provider_tools: Vec<String>,
+    stored_prompt: bool,
+}
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(KeysVisitor)
+    }
+}
+
+struct KeysVisitor;
+
+impl<'de> Visitor<'de> for KeysVisitor {
+    type Value = Keys;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+        let mut keys = Keys::default();
+        let mut seen = Vec::new();
+        while let Some(Text(key)) = map.next_key()? {
+            match decides(&key, &DECIDING).map_err(A::Error::custom)? {
+                Some(key) if seen.contains(&key) => return Err(A::Error::custom(format!("`{key}` stands there twice"))),
+                Some(key) => {
+                    seen.push(key);
+                    keys.take(key, &mut map)?;
+                }
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(keys)
+    }
+}
+
+impl Keys {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &'static str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "model" => self.model = Some(map.next_value()?),
+            "models" => self.fallbacks = map.next_value()?,
+            "tools" => {
+                let tools: Option<Vec<Tool>> = map.next_value()?;
+                self.provider_tools.extend(tools.into_iter().flatten().filter_map(|tool| tool.of_the_provider));
+            }
+            "prompt" => self.stored_prompt = map.next_value::<&RawValue>()?.get().starts_with('{'),
+            // The rest are switches by which a provider searches the web on its own.
+            _ => {
+                if !matches!(map.next_value::<&RawValue>()?.get(), "null" | "false") {
+                    self.provider_tools.push("web_search".to_owned());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One entry of `tools`; those of type `function` and `custom` are run by the caller.
+struct Tool {
+    of_the_provider: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Tool {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ToolVisitor)
+    }
+}
+
+struct ToolVisitor;
+
+impl<'de> Visitor<'de> for ToolVisitor {
+    type Value = Tool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a tool: an object with a `type`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tool, A::Error> {
+        let mut kind: Option<String> = None;
+        while let Some(Text(key)) = map.next_key()? {
+            match decides(&key, &["type"]).map_err(A::Error::custom)? {
+                Some(_) if kind.is_some() => return Err(A::Error::custom("a tool has two types")),
+                Some(_) => kind = Some(map.next_value()?),
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        let kind = kind.ok_or_else(|| A::Error::custom("a tool has no `type`"))?;
+        let of_the_caller = matches!(kind.as_str(), "function" | "custom");
+        Ok(Tool { of_the_provider: (!of_the_caller).then_some(kind) })
+    }
+}
+
+/// Which of the deciding keys this is; an error if some servers would take it for one and others not.
+fn decides(key: &str, deciding: &[&'static str]) -> Result<Option<&'static str>, String> {
+    let folded = fold(key);
+    match deciding.iter().find(|deciding| **deciding == folded) {
+        Some(deciding) if *deciding == key => Ok(Some(deciding)),
+        Some(deciding) => Err(format!("a key differs from `{deciding}` only in its spelling")),
+        None => Ok(None),
+    }
+}
+
+/// Equal for keys that a server which does not mind case takes for one: two characters outside of ASCII fold into it.
+fn fold(key: &str) -> String {
+    let one = |c: char| match c {
+        'ſ' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    };
+    key.chars().map(one).collect()
+}
+
+/// A string, borrowed from the body where it has no escapes.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(TextVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests;

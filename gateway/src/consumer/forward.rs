@@ -1,0 +1,90 @@
+//! Forwarding: one request out, the head of one answer back, the body streamed behind it.
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, Method, StatusCode};
+use bytes::Bytes;
+
+use super::outgoing::{Outgoing, strip_answer};
+use super::refusal::Refusal;
+use crate::config::Timeouts;
+use crate::policy::Permit;
+use crate::upstream::Reached;
+
+/// Sends requests to upstreams. One client for all of them, so that connections are kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Forwarder {
+    client: reqwest::Client,
+    first_byte: Duration,
+}
+
+/// An upstream's answer: its head, and its body as it comes.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: reqwest::Body,
+}
+
+impl Forwarder {
+    pub(crate) fn new(timeouts: &Timeouts) -> Result<Self, reqwest::Error> {
+        Ok(Self { client: client(timeouts.connect.0)?, first_byte: timeouts.first_byte.0 })
+    }
+
+    /// Sends what was permitted. The answers that would mislead the caller about its own token or lead elsewhere become refusals.
+    pub(crate) async fn forward(
+        &self,
+        permit: &Permit,
+        method: Method,
+        outgoing: Outgoing,
+        body: Bytes,
+    ) -> Result<Answer, Refusal> {
+        let upstream = permit.upstream();
+        let mut request = self.client.request(method, outgoing.url).headers(outgoing.headers);
+        if !body.is_empty() {
+            request = request.body(body);
+        }
+        let sent = tokio::time::timeout(self.first_byte, request.send()).await;
+        let Ok(sent) = sent else { return Err(Refusal::TimedOut(upstream.name.clone())) };
+        let response = sent.map_err(|error| {
+            upstream.set_reached(Reached::No);
+            unreachable(&upstream.name, error)
+        })?;
+        upstream.set_reached(Reached::Yes);
+        checked(&upstream.name, response)
+    }
+}
+
+fn checked(upstream: &str, response: reqwest::Response) -> Result<Answer, Refusal> {
+    match response.status() {
+        // The body of such an answer often quotes the credential.
+        StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            Err(Refusal::CredentialRefused(upstream.to_owned()))
+        }
+        status if status.is_redirection() || status.is_informational() => Err(Refusal::Redirected(upstream.to_owned())),
+        status => {
+            let headers = strip_answer(response.headers());
+            Ok(Answer { status, headers, body: response.into() })
+        }
+    }
+}
+
+fn unreachable(upstream: &str, error: reqwest::Error) -> Refusal {
+    let timed_out = error.is_timeout();
+    // Its URL can hold a credential.
+    let error = error.without_url();
+    tracing::warn!(%upstream, error = &error as &dyn std::error::Error, "the upstream cannot be reached");
+    if timed_out { Refusal::TimedOut(upstream.to_owned()) } else { Refusal::Unreachable(upstream.to_owned()) }
+}
+
+/// A client that follows no redirect: it would take the credential along.
+pub(crate) fn client(connect_timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+    // An error means that another part of the program has installed one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        .connect_timeout(connect_timeout)
+        .build()
+}

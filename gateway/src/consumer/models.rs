@@ -1,0 +1,89 @@
+//! `GET /v1/models` and `GET /v1/models/ID`: what the upstreams offer, as far as the grant reaches.
+
+use axum::http::Method;
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http_body_util::{BodyExt, Limited};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Consumers;
+use super::outgoing::{self, Stripped};
+use super::refusal::Refusal;
+use super::target::Target;
+use crate::policy::Permit;
+use crate::tokens::Consumer;
+
+const LARGEST_LIST: usize = 4 << 20;
+
+#[derive(Deserialize, Serialize)]
+struct ModelList {
+    #[serde(default = "list")]
+    object: String,
+    data: Vec<Model>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Model {
+    id: String,
+    #[serde(flatten)]
+    rest: serde_json::Map<String, Value>,
+}
+
+fn list() -> String {
+    "list".to_owned()
+}
+
+impl Consumers {
+    /// The models that the consumer may use, or the one wanted. An upstream that is down hides its own models, no others; if none
+    /// answers, the first reason is the answer.
+    pub(super) async fn models(
+        &self,
+        consumer: &Consumer,
+        wanted: Option<&str>,
+        target: &Target,
+        headers: Stripped,
+    ) -> Result<Bytes, Refusal> {
+        let permits = self.policy.authorize_listing();
+        let lists = join_all(permits.iter().map(|permit| self.models_of(permit, target, headers.clone()))).await;
+        let mut models = Vec::new();
+        let mut first_reason = None;
+        let mut answered = permits.is_empty();
+        for (permit, list) in permits.iter().zip(lists) {
+            match list {
+                Ok(list) => {
+                    answered = true;
+                    models.extend(list.into_iter().filter(|model| self.policy.lists(consumer, permit.upstream(), &model.id)));
+                }
+                Err(reason) => first_reason = first_reason.or(Some(reason)),
+            }
+        }
+        match first_reason {
+            Some(reason) if !answered => Err(reason),
+            _ => rendered(models, wanted),
+        }
+    }
+
+    async fn models_of(&self, permit: &Permit, target: &Target, headers: Stripped) -> Result<Vec<Model>, Refusal> {
+        let outgoing = outgoing::inject(&self.credentials, permit, target, headers).await?;
+        let answer = self.forwarder.forward(permit, Method::GET, outgoing, Bytes::new()).await?;
+        let garbage = || Refusal::NoModelList(permit.upstream().name.clone());
+        if !answer.status.is_success() {
+            return Err(garbage());
+        }
+        let body = Limited::new(answer.body, LARGEST_LIST).collect().await.map_err(|_| garbage())?.to_bytes();
+        let list: ModelList = serde_json::from_slice(&body).map_err(|_| garbage())?;
+        Ok(list.data)
+    }
+}
+
+fn rendered(models: Vec<Model>, wanted: Option<&str>) -> Result<Bytes, Refusal> {
+    let json = match wanted {
+        None => serde_json::to_vec(&ModelList { object: list(), data: models }),
+        Some(wanted) => {
+            let found = models.into_iter().find(|model| model.id == wanted);
+            serde_json::to_vec(&found.ok_or_else(|| Refusal::UnknownModel(wanted.to_owned()))?)
+        }
+    };
+    Ok(json.expect("a list of models has text as keys").into())
+}

@@ -1,0 +1,108 @@
+//! From the caller's request to ours: their credentials out, ours in.
+
+use axum::http::header::{self, HeaderMap, HeaderName};
+use url::{Url, form_urlencoded};
+
+use super::refusal::Refusal;
+use super::target::Target;
+use crate::credentials::{CredentialError, Credentials};
+use crate::policy::Permit;
+
+/// Headers of a caller, without anything that is a credential or belongs to the connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Stripped(HeaderMap);
+
+/// A request as it leaves the gateway, but for its body. It holds the credential, so it has no `Debug`.
+pub(crate) struct Outgoing {
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+}
+
+/// Removes what must not go further.
+pub(crate) fn strip(headers: &HeaderMap) -> Stripped {
+    let named = named_by_connection(headers);
+    let mut kept = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        if !is_of_the_connection(name) && !is_of_the_caller(name) && !named.contains(&name.as_str().to_owned()) {
+            kept.append(name, value.clone());
+        }
+    }
+    Stripped(kept)
+}
+
+/// Removes from an upstream's answer what belongs to its connection or to its session with us.
+pub(crate) fn strip_answer(headers: &HeaderMap) -> HeaderMap {
+    let named = named_by_connection(headers);
+    let mut kept = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        // The length is kept: the bytes of the answer are not changed.
+        let length = *name == header::CONTENT_LENGTH;
+        let session = *name == header::SET_COOKIE || *name == header::ALT_SVC;
+        let connection = is_of_the_connection(name) || named.contains(&name.as_str().to_owned());
+        if length || !(session || connection) {
+            kept.append(name, value.clone());
+        }
+    }
+    kept
+}
+
+/// RFC 9110, section 7.6.1; the length is set anew for the body that is sent.
+fn is_of_the_connection(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "upgrade" | "content-length" | "host" | "expect"
+    ) || name.as_str().starts_with("proxy-")
+}
+
+/// Credentials of any kind, what chooses another account for ours, and what asks a server to see another method or path.
+fn is_of_the_caller(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    let secret = ["authorization", "api-key", "apikey", "api_key", "token", "secret", "credential", "cookie", "password"];
+    let exact = ["openai-organization", "openai-project", "forwarded", "x-real-ip", "x-original-url", "x-rewrite-url"];
+    secret.iter().any(|part| name.contains(part))
+        || exact.contains(&name)
+        || name.starts_with("x-forwarded-")
+        || (name.starts_with("x-") && name.contains("method"))
+}
+
+fn named_by_connection(headers: &HeaderMap) -> Vec<String> {
+    let values = headers.get_all(header::CONNECTION).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(|name| name.trim().to_ascii_lowercase()).collect()
+}
+
+/// Puts in the credential of the upstream that the permit names.
+pub(crate) async fn inject(
+    credentials: &Credentials,
+    permit: &Permit,
+    target: &Target,
+    Stripped(mut headers): Stripped,
+) -> Result<Outgoing, Refusal> {
+    let upstream = permit.upstream();
+    let mut url = upstream.url(permit.endpoint());
+    pass_query(permit, target, &mut url)?;
+    if let Some(source) = &upstream.credential {
+        let credential = credentials.fetch(source).await.map_err(|error| no_credential(&upstream.name, error))?;
+        let unusable = |_| Refusal::UnusableCredential(upstream.name.clone());
+        upstream.inject(&credential, &mut url, &mut headers).map_err(unusable)?;
+    }
+    Ok(Outgoing { url, headers })
+}
+
+/// The caller's query goes along, but for the parameter that is ours.
+fn pass_query(permit: &Permit, target: &Target, url: &mut Url) -> Result<(), Refusal> {
+    let Some(query) = &target.query else { return Ok(()) };
+    let ours = |name: &str| permit.upstream().injects_query(name);
+    if let Some((name, _)) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| ours(name)) {
+        return Err(Refusal::QueryIsOurs(name.into_owned()));
+    }
+    url.set_query(Some(query));
+    Ok(())
+}
+
+fn no_credential(upstream: &str, error: CredentialError) -> Refusal {
+    let upstream = upstream.to_owned();
+    match error {
+        CredentialError::Missing(cure) => Refusal::NoCredential { upstream, cure },
+        CredentialError::Secrets(source) => Refusal::SealedCredential { upstream, source },
+    }
+}

@@ -1,0 +1,158 @@
+//! Every way to say no to a consumer, and the one place that turns them into answers.
+
+use axum::http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use doorward_base::StoreError;
+use serde_json::json;
+
+use crate::config::ByteSize;
+use crate::open_calls::Cut;
+use crate::secrets::SecretsError;
+use crate::tokens::TokenRefused;
+
+/// Why a consumer's call is not carried out. Each is a sentence for the caller and holds no secret.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("no consumer token: send `Authorization: Bearer dw_…`")]
+    NoToken,
+    #[error("two different tokens were sent, so it is not clear who calls: send one")]
+    TwoTokens,
+    #[error(transparent)]
+    MalformedToken(#[from] crate::token::MalformedToken),
+    #[error(transparent)]
+    Token(TokenRefused),
+    #[error(transparent)]
+    Cut(#[from] Cut),
+
+    #[error("the path can be read in more than one way: {0}")]
+    AmbiguousTarget(&'static str),
+    #[error("there is nothing at this path")]
+    UnknownPath,
+    #[error("this path is not granted: under /v1 are chat/completions, completions, responses, embeddings, moderations and models")]
+    PathNotGranted,
+    #[error("{0}: not supported by this version yet, and so refused")]
+    NotSupported(&'static str),
+    #[error("this path takes {expected} alone")]
+    WrongMethod { expected: Method },
+    #[error("the query names `{0}`, which the gateway sets itself")]
+    QueryIsOurs(String),
+
+    #[error("the request body is larger than {0}")]
+    TooLarge(ByteSize),
+    #[error("the request body must be application/json in UTF-8, and not compressed")]
+    MediaType,
+    #[error("the request body cannot be read in one way: {0}")]
+    UnreadableBody(String),
+    #[error("the request body broke off")]
+    BodyBrokeOff,
+    #[error("the request body names no `model`")]
+    NoModel,
+
+    #[error("the model `{0}` is not granted to this token")]
+    ModelNotGranted(String),
+    #[error("the model `{0}` is granted, but no upstream serves it")]
+    NoUpstream(String),
+    #[error("the model `{0}` does not exist, or is not granted to this token")]
+    UnknownModel(String),
+    #[error("`{0}` is run by the provider itself and is not granted to this token: a grant allows it by provider_tools")]
+    ProviderTool(String),
+    #[error("a prompt stored at the provider can name models and tools that the gateway does not see: send the prompt itself")]
+    StoredPrompt,
+
+    #[error("upstream `{upstream}` has no credential: {cure}")]
+    NoCredential { upstream: String, cure: String },
+    #[error("the credential of upstream `{0}` holds characters that cannot stand in a request: set it again")]
+    UnusableCredential(String),
+    #[error("upstream `{upstream}` has a credential that cannot be opened: the operator finds the reason in the gateway's log")]
+    SealedCredential { upstream: String, source: SecretsError },
+    #[error("upstream `{0}` cannot be reached")]
+    Unreachable(String),
+    #[error("upstream `{0}` did not answer in time")]
+    TimedOut(String),
+    #[error("upstream `{0}` refused its credential: the operator has to set a valid one")]
+    CredentialRefused(String),
+    #[error("upstream `{0}` answered with a redirect, which the gateway does not follow: base_url has to be its final address")]
+    Redirected(String),
+    #[error("upstream `{0}` answered something that is no list of models")]
+    NoModelList(String),
+
+    #[error("the gateway's database does not answer")]
+    Store(#[from] StoreError),
+    #[error("the gateway is stopping")]
+    Stopping,
+}
+
+impl From<TokenRefused> for Refusal {
+    fn from(refused: TokenRefused) -> Self {
+        match refused {
+            TokenRefused::Store(error) => Self::Store(error),
+            other => Self::Token(other),
+        }
+    }
+}
+
+impl Refusal {
+    /// Status and code of the answer.
+    pub(crate) fn status_and_code(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::NoToken | Self::TwoTokens | Self::MalformedToken(_) | Self::Token(_) | Self::Cut(Cut::Token) => {
+                (StatusCode::UNAUTHORIZED, "invalid_api_key")
+            }
+            Self::AmbiguousTarget(_) => (StatusCode::BAD_REQUEST, "ambiguous_path"),
+            Self::UnknownPath => (StatusCode::NOT_FOUND, "not_found"),
+            Self::WrongMethod { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"),
+            Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+            Self::QueryIsOurs(_) | Self::UnreadableBody(_) | Self::BodyBrokeOff | Self::NoModel => {
+                (StatusCode::BAD_REQUEST, "invalid_request")
+            }
+            Self::ModelNotGranted(_) => (StatusCode::FORBIDDEN, "model_not_found"),
+            Self::NoUpstream(_) | Self::UnknownModel(_) => (StatusCode::NOT_FOUND, "model_not_found"),
+            Self::PathNotGranted | Self::NotSupported(_) | Self::ProviderTool(_) | Self::StoredPrompt => {
+                (StatusCode::FORBIDDEN, "not_granted")
+            }
+            Self::NoCredential { .. } | Self::UnusableCredential(_) | Self::SealedCredential { .. } => {
+                (StatusCode::BAD_GATEWAY, "upstream_credential_missing")
+            }
+            Self::CredentialRefused(_) => (StatusCode::BAD_GATEWAY, "upstream_credential_refused"),
+            Self::Unreachable(_) => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
+            Self::Redirected(_) | Self::NoModelList(_) => (StatusCode::BAD_GATEWAY, "upstream_error"),
+            Self::TimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
+            Self::Store(_) | Self::Stopping | Self::Cut(Cut::Stopping) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "gateway_unavailable")
+            }
+        }
+    }
+
+    /// What only the operator should read goes to the log, here and nowhere else.
+    fn log(&self) {
+        match self {
+            Self::Store(error) => tracing::error!(%error, "a call was refused: the database does not answer"),
+            Self::SealedCredential { upstream, source } => {
+                tracing::error!(%upstream, error = %source, "a call was refused: the credential cannot be opened");
+            }
+            Self::NoCredential { .. } | Self::CredentialRefused(_) | Self::Redirected(_) => tracing::warn!("{self}"),
+            _ => {}
+        }
+    }
+}
+
+/// The OpenAI error object.
+impl IntoResponse for &Refusal {
+    fn into_response(self) -> Response {
+        self.log();
+        let (status, code) = self.status_and_code();
+        let kind = if status.is_server_error() { "server_error" } else { "invalid_request_error" };
+        let error = json!({ "error": { "message": self.to_string(), "type": kind, "param": null, "code": code } });
+        let mut response = (status, [(CONTENT_TYPE, "application/json")], error.to_string()).into_response();
+        let headers = response.headers_mut();
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Refusal::WrongMethod { expected } = self {
+            headers.extend(HeaderValue::from_str(expected.as_str()).map(|method| (ALLOW, method)));
+        }
+        response
+    }
+}

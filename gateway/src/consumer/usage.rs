@@ -1,0 +1,258 @@
+//! Reading token usage from an answer as it passes by: constant memory, whatever the size of the answer and of its chunks.
+//!
+//! Wanted is one object, at `usage` or (in the events of the Responses API) at `response.usage`. Everything else is only
+//! counted through, so the same scanner reads a unary answer and each event of a stream.
+
+use serde::Deserialize;
+
+/// Far more than any provider's usage object; a longer one is not read.
+const LONGEST_USAGE: usize = 16 << 10;
+/// The longest key that matters is `response`.
+const LONGEST_KEY: usize = 8;
+
+/// Tokens, as the upstream counted them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(crate) struct Usage {
+    #[serde(alias = "input_tokens")]
+    pub(crate) prompt_tokens: Option<u64>,
+    #[serde(alias = "output_tokens")]
+    pub(crate) completion_tokens: Option<u64>,
+}
+
+/// Reads what a `Content-Type` promises.
+#[derive(Debug)]
+pub(crate) enum UsageReader {
+    /// Nothing can be read: another type, or a compressed answer.
+    Blind,
+    Json(JsonScanner),
+    Events(EventReader),
+}
+
+impl UsageReader {
+    pub(crate) fn new(content_type: Option<&str>, content_encoding: Option<&str>) -> Self {
+        let media_type = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+        match media_type.to_ascii_lowercase().as_str() {
+            _ if content_encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) => Self::Blind,
+            "application/json" => Self::Json(JsonScanner::default()),
+            "text/event-stream" => Self::Events(EventReader::default()),
+            _ => Self::Blind,
+        }
+    }
+
+    pub(crate) fn read(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Blind => {}
+            Self::Json(scanner) => scanner.read(bytes),
+            Self::Events(reader) => reader.read(bytes),
+        }
+    }
+
+    /// The last usage seen.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        match self {
+            Self::Blind => None,
+            Self::Json(scanner) => scanner.found,
+            Self::Events(reader) => reader.scanner.found,
+        }
+    }
+}
+
+/// Walks through a JSON document, byte by byte.
+#[derive(Debug, Default)]
+pub(crate) struct JsonScanner {
+    depth: u32,
+    in_string: bool,
+    escaped: bool,
+    /// The last string, as far as it can matter; a colon after it makes it a key.
+    last: Key,
+    /// Whether the key at depth 1 is `response`.
+    in_response: bool,
+    capture: Capture,
+    found: Option<Usage>,
+}
+
+#[derive(Debug, Default)]
+struct Key {
+    bytes: [u8; LONGEST_KEY],
+    length: usize,
+}
+
+#[derive(Debug, Default)]
+enum Capture {
+    #[default]
+    Off,
+    /// The key was `usage`; its value has not begun.
+    Armed,
+    /// Inside of the value, whose closing bracket leads back to `depth`.
+    On { depth: u32, bytes: Vec<u8> },
+}
+
+impl Key {
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = byte;
+        }
+        self.length += 1;
+    }
+
+    fn is(&self, key: &[u8]) -> bool {
+        self.bytes.get(..self.length) == Some(key)
+    }
+}
+
+impl JsonScanner {
+    fn read(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.step(*byte);
+        }
+    }
+
+    /// Forgets a document that was not finished, but not what was found.
+    fn begin_document(&mut self) {
+        *self = Self { found: self.found, ..Self::default() };
+    }
+
+    fn step(&mut self, byte: u8) {
+        if let Capture::On { bytes, .. } = &mut self.capture {
+            bytes.push(byte);
+            if bytes.len() > LONGEST_USAGE {
+                self.capture = Capture::Off;
+            }
+        }
+        if self.in_string { self.step_in_string(byte) } else { self.step_outside(byte) }
+    }
+
+    fn step_in_string(&mut self, byte: u8) {
+        match byte {
+            _ if self.escaped => self.escaped = false,
+            b'\\' => {
+                self.escaped = true;
+                // No key that matters is written with escapes by any provider: such a string cannot match.
+                self.last.length = LONGEST_KEY + 1;
+            }
+            b'"' => self.in_string = false,
+            _ => self.last.push(byte),
+        }
+    }
+
+    fn step_outside(&mut self, byte: u8) {
+        match byte {
+            b'"' => {
+                self.in_string = true;
+                self.last.length = 0;
+                self.disarm();
+            }
+            b':' => self.step_after_key(),
+            b'{' => self.step_into_object(),
+            b'[' => {
+                self.disarm();
+                self.depth = self.depth.saturating_add(1);
+            }
+            b'}' | b']' => self.step_out(),
+            b' ' | b'\t' | b'\r' | b'\n' => {}
+            _ => self.disarm(),
+        }
+    }
+
+    fn step_after_key(&mut self) {
+        if self.depth == 1 {
+            self.in_response = self.last.is(b"response");
+        }
+        let here = self.depth == 1 || (self.depth == 2 && self.in_response);
+        if here && self.last.is(b"usage") {
+            self.capture = Capture::Armed;
+        }
+    }
+
+    fn step_into_object(&mut self) {
+        if matches!(self.capture, Capture::Armed) {
+            self.capture = Capture::On { depth: self.depth, bytes: vec![b'{'] };
+        }
+        self.depth = self.depth.saturating_add(1);
+    }
+
+    fn step_out(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+        match &self.capture {
+            Capture::On { depth, bytes } if *depth == self.depth => {
+                self.found = serde_json::from_slice(bytes).ok().or(self.found);
+                self.capture = Capture::Off;
+            }
+            _ => {}
+        }
+    }
+
+    fn disarm(&mut self) {
+        if matches!(self.capture, Capture::Armed) {
+            self.capture = Capture::Off;
+        }
+    }
+}
+
+/// Walks through a stream of events (WHATWG HTML, section 9.2.6) and gives the data of each to the scanner.
+#[derive(Debug, Default)]
+pub(crate) struct EventReader {
+    line: Line,
+    after_carriage_return: bool,
+    scanner: JsonScanner,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    /// So many bytes of `data:` have been seen, and nothing else.
+    Field(usize),
+    /// In the value of a `data` field.
+    Data,
+    /// In another field or a comment.
+    Other,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self::Field(0)
+    }
+}
+
+impl EventReader {
+    fn read(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.step(*byte);
+        }
+    }
+
+    fn step(&mut self, byte: u8) {
+        let second_half = std::mem::replace(&mut self.after_carriage_return, byte == b'\r') && byte == b'\n';
+        match byte {
+            _ if second_half => {}
+            b'\r' | b'\n' => self.end_line(),
+            _ => self.step_in_line(byte),
+        }
+    }
+
+    fn step_in_line(&mut self, byte: u8) {
+        match self.line {
+            Line::Data => self.scanner.step(byte),
+            Line::Other => {}
+            Line::Field(seen) => {
+                self.line = match b"data:".get(seen) {
+                    Some(expected) if *expected == byte && seen == 4 => Line::Data,
+                    Some(expected) if *expected == byte => Line::Field(seen + 1),
+                    _ => Line::Other,
+                }
+            }
+        }
+    }
+
+    fn end_line(&mut self) {
+        match self.line {
+            // An empty line ends the event.
+            Line::Field(0) => self.scanner.begin_document(),
+            Line::Data => self.scanner.step(b'\n'),
+            _ => {}
+        }
+        self.line = Line::default();
+    }
+}
+
+#[cfg(test)]
+mod tests;

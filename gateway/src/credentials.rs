@@ -1,0 +1,68 @@
+//! From the setting of a credential to the credential, at the time of each request.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::CredentialSource;
+use crate::credential::{BadCredential, Credential};
+use crate::secrets::{Secrets, SecretsError};
+
+/// Reads the environment of the gateway. It is a parameter, so that tests have one of their own.
+pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// Fetches credentials.
+#[derive(Clone)]
+pub(crate) struct Credentials {
+    environment: Environment,
+    secrets: Secrets,
+}
+
+/// There is no credential.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CredentialError {
+    /// The text is the cure: it names the setting, never a value.
+    #[error("{0}")]
+    Missing(String),
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+}
+
+impl Credentials {
+    pub(crate) fn new(environment: Environment, secrets: Secrets) -> Self {
+        Self { environment, secrets }
+    }
+
+    pub(crate) async fn fetch(&self, source: &CredentialSource) -> Result<Credential, CredentialError> {
+        match source {
+            CredentialSource::Env(name) => self.from_environment(name),
+            CredentialSource::File(path) => from_file(path).await,
+            CredentialSource::Secret(name) => self.from_secrets(name).await,
+            CredentialSource::GithubApp { .. } => {
+                Err(CredentialError::Missing("a GitHub App is not supported by this version yet".to_owned()))
+            }
+        }
+    }
+
+    fn from_environment(&self, name: &str) -> Result<Credential, CredentialError> {
+        let missing = || CredentialError::Missing(format!("set the environment variable {name} of the gateway"));
+        let value = (self.environment)(name).ok_or_else(missing)?;
+        Credential::from_input(value.as_bytes()).map_err(|bad| unusable(&format!("the environment variable {name}"), bad))
+    }
+
+    async fn from_secrets(&self, name: &str) -> Result<Credential, CredentialError> {
+        let missing = || CredentialError::Missing(format!("set it with `doorward secret set {name}`"));
+        self.secrets.get(name).await?.ok_or_else(missing)
+    }
+}
+
+async fn from_file(path: &Path) -> Result<Credential, CredentialError> {
+    let place = format!("the file {}", path.display());
+    let bytes = tokio::fs::read(path).await.map_err(|error| {
+        CredentialError::Missing(format!("set it in {place}, which cannot be read ({})", error.kind()))
+    })?;
+    Credential::from_input(&bytes).map_err(|bad| unusable(&place, bad))
+}
+
+fn unusable(place: &str, bad: BadCredential) -> CredentialError {
+    CredentialError::Missing(format!("set it in {place}: {bad}"))
+}

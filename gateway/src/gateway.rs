@@ -1,0 +1,190 @@
+//! The gateway as a whole: opened from its configuration, served by two routers, kept going by one background task.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use doorward_base::{Clock, Database, Random, StoreError};
+use futures_util::future::join_all;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, Admin};
+use crate::admin_token::AdminToken;
+use crate::audit::{self, AuditLog, AuditReader};
+use crate::check::{self, Finding};
+use crate::config::{ConfigError, GatewayConfig, Grants};
+use crate::consumer::{self, Consumers, Forwarder};
+use crate::credentials::{Credentials, Environment};
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::open_calls::{Cut, OpenCalls};
+use crate::policy::Policy;
+use crate::private_file::PrivateFileError;
+use crate::secrets::Secrets;
+use crate::store::open_database;
+use crate::tokens::Tokens;
+
+/// How often revocations are looked for while calls are open; they have to hold within a second.
+const WATCH_EVERY: Duration = Duration::from_millis(500);
+/// For so long open calls outlive a database that does not say which tokens are revoked.
+const BLIND_FOR: Duration = Duration::from_secs(10);
+/// For so long calls may go on after the gateway was told to stop.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// The gateway. Clones are the same gateway.
+#[derive(Clone)]
+pub struct Gateway(Arc<Inner>);
+
+struct Inner {
+    database: Database,
+    consumers: Arc<Consumers>,
+    admin: Arc<Admin>,
+    health: Health,
+    client: reqwest::Client,
+    audit: Mutex<Option<AuditReader>>,
+}
+
+/// The gateway cannot start. Each is a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A setting.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The file of the operator's token.
+    #[error(transparent)]
+    AdminToken(#[from] PrivateFileError),
+    /// No TLS client could be made.
+    #[error("no HTTPS client can be made on this machine: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+impl Gateway {
+    /// Checks the configuration, opens the database and makes the operator's token. Talks to no upstream.
+    pub async fn open(
+        config: GatewayConfig,
+        grants: Grants,
+        environment: Environment,
+        clock: Arc<dyn Clock>,
+        random: Random,
+    ) -> Result<Self, OpenError> {
+        let policy = Policy::compile(&config, &grants)?;
+        let database = open_database(&config.database).await?;
+        let token = AdminToken::read_or_create(&config.admin_token_file, &random)?;
+        let tokens = Tokens::new(database.clone(), clock.clone(), random.clone());
+        let secrets = Secrets::new(database.clone(), config.master_key_file, clock.clone(), random);
+        let (writer, reader) = audit::channel();
+        let (metrics, open_calls) = (Arc::new(Metrics::default()), OpenCalls::default());
+        let health = Health { secrets: secrets.clone(), upstreams: policy.upstreams().into() };
+        let consumers = Consumers {
+            clock: clock.clone(),
+            tokens: tokens.clone(),
+            credentials: Credentials::new(environment, secrets.clone()),
+            policy,
+            forwarder: Forwarder::new(&config.timeouts)?,
+            audit: writer,
+            metrics: metrics.clone(),
+            open_calls: open_calls.clone(),
+            request_body: config.limits.request_body,
+        };
+        let audit = AuditLog::new(database.clone());
+        let admin = Admin { token, grants, tokens, secrets, audit, metrics, open_calls, clock };
+        Ok(Self(Arc::new(Inner {
+            database,
+            consumers: Arc::new(consumers),
+            admin: Arc::new(admin),
+            health,
+            client: consumer::client(config.timeouts.connect.0)?,
+            audit: Mutex::new(Some(reader)),
+        })))
+    }
+
+    /// For the listener that agents call.
+    pub fn consumer_router(&self) -> Router {
+        consumer::router(self.0.consumers.clone(), self.0.health.clone())
+    }
+
+    /// For the listener that operators and the appservice call.
+    pub fn admin_router(&self) -> Router {
+        admin::router(self.0.admin.clone(), self.0.health.clone())
+    }
+
+    /// Writes the audit log and cuts the calls of tokens that stop being good, until `stop`; then gives open calls three seconds,
+    /// cuts the rest, and returns when every audit row has been written. The routers need it running.
+    pub async fn run(&self, stop: CancellationToken) {
+        let reader = self.0.audit.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(reader) = reader else { return stop.cancelled().await };
+        let writing = reader.run(&self.0.database, &stop);
+        tokio::join!(writing, self.watch(&stop));
+    }
+
+    /// The consumers' tokens.
+    pub fn tokens(&self) -> &Tokens {
+        &self.0.admin.tokens
+    }
+
+    /// The stored credentials.
+    pub fn secrets(&self) -> &Secrets {
+        &self.0.admin.secrets
+    }
+
+    /// What was asked of the gateway.
+    pub fn audit(&self) -> &AuditLog {
+        &self.0.admin.audit
+    }
+
+    /// Whether each upstream's credential is there, and the upstream answers and takes it.
+    pub async fn check_upstreams(&self) -> Vec<Finding> {
+        let consumers = &self.0.consumers;
+        let upstreams = consumers.policy.upstreams().iter();
+        join_all(upstreams.map(|upstream| check::check(upstream, &consumers.credentials, &self.0.client))).await
+    }
+
+    async fn watch(&self, stop: &CancellationToken) {
+        let mut ticks = interval(WATCH_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut seen = Instant::now();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = ticks.tick() => self.look_for_refused_tokens(&mut seen).await,
+            }
+        }
+        self.let_calls_end().await;
+    }
+
+    /// `seen` is when the database last answered.
+    async fn look_for_refused_tokens(&self, seen: &mut Instant) {
+        let Consumers { open_calls, tokens, clock, .. } = &*self.0.consumers;
+        if open_calls.len() == 0 {
+            *seen = Instant::now();
+            return;
+        }
+        match timeout(BLIND_FOR, tokens.revoked()).await {
+            Ok(Ok(revoked)) => {
+                *seen = Instant::now();
+                open_calls.cut_refused(&revoked, clock.now());
+            }
+            _ if seen.elapsed() > BLIND_FOR => {
+                tracing::error!("open calls are cut: the database does not say which tokens are revoked");
+                open_calls.cut_all(Cut::Token);
+            }
+            _ => {}
+        }
+    }
+
+    async fn let_calls_end(&self) {
+        let open_calls = &self.0.consumers.open_calls;
+        let ended = async {
+            while open_calls.len() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if timeout(GRACE, ended).await.is_err() {
+            open_calls.cut_all(Cut::Stopping);
+        }
+    }
+}

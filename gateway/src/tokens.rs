@@ -1,0 +1,255 @@
+//! Consumers and their tokens: minting, listing, revoking, and who it is that calls.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward_base::{Clock, Database, Random, StoreError, Timestamp};
+use serde::Serialize;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use crate::store::rfc3339;
+use crate::token::{ConsumerToken, TokenDigest};
+
+const ID_PREFIX: &str = "tok_";
+const ID_LENGTH: usize = 16;
+
+/// Who calls the gateway: a worker, a script, a person. One consumer may have several tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct ConsumerName(Arc<str>);
+
+/// A name that cannot be a consumer's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a consumer's name has 1 to 200 visible characters without spaces or slashes, and does not begin with tok_")]
+pub struct BadConsumerName;
+
+impl ConsumerName {
+    /// Checks the name.
+    pub fn new(name: &str) -> Result<Self, BadConsumerName> {
+        let visible = name.chars().all(|c| !c.is_whitespace() && !c.is_control() && c != '/');
+        // A name that looked like the id of another consumer's token would revoke that one too.
+        if !(1..=200).contains(&name.len()) || !visible || name.starts_with(ID_PREFIX) {
+            return Err(BadConsumerName);
+        }
+        Ok(Self(name.into()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ConsumerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The public id of a token: it may stand in lists, logs and the audit log.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct TokenId(Arc<str>);
+
+impl TokenId {
+    /// The id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What is known of a token besides its text. Printing it gives the id.
+#[derive(Clone, Debug, Serialize)]
+pub struct TokenRecord {
+    /// Its public id.
+    pub id: TokenId,
+    /// Whose it is.
+    pub consumer: ConsumerName,
+    /// The names of its grants.
+    pub grants: Vec<String>,
+    /// When it was minted.
+    #[serde(with = "rfc3339")]
+    pub created_at: Timestamp,
+    /// From when on it is refused.
+    #[serde(with = "rfc3339")]
+    pub expires_at: Timestamp,
+    /// Since when it is refused, if it was revoked.
+    #[serde(with = "rfc3339::option")]
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl fmt::Display for TokenRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.id.fmt(f)
+    }
+}
+
+/// A token just minted; the only time that its text is known.
+#[derive(Clone, Debug)]
+pub struct MintedToken {
+    /// The token.
+    pub token: ConsumerToken,
+    /// What the database keeps of it.
+    pub record: TokenRecord,
+}
+
+/// A caller whose token was found good.
+#[derive(Clone, Debug)]
+pub(crate) struct Consumer {
+    pub(crate) name: ConsumerName,
+    pub(crate) token_id: TokenId,
+    pub(crate) grants: Vec<String>,
+    pub(crate) digest: TokenDigest,
+    pub(crate) expires_at: Timestamp,
+}
+
+/// Why a well-formed token is refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TokenRefused {
+    #[error("this consumer token is unknown to the gateway")]
+    Unknown,
+    #[error("this consumer token has expired")]
+    Expired,
+    #[error("this consumer token was revoked")]
+    Revoked,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The tokens of all consumers.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    database: Database,
+    clock: Arc<dyn Clock>,
+    random: Random,
+}
+
+impl Tokens {
+    /// Over a database that [`open_database`](crate::open_database) opened.
+    pub fn new(database: Database, clock: Arc<dyn Clock>, random: Random) -> Self {
+        Self { database, clock, random }
+    }
+
+    /// Makes a token for `consumer` that is good for `ttl`. Whether the grants exist is the caller's to check
+    /// ([`check_known`](crate::config::check_known)): a name without a grant allows nothing.
+    pub async fn mint(
+        &self,
+        consumer: ConsumerName,
+        grants: Vec<String>,
+        ttl: Duration,
+    ) -> Result<MintedToken, StoreError> {
+        let token = ConsumerToken::generate(&self.random);
+        let created_at = self.clock.now();
+        let id = TokenId(format!("{ID_PREFIX}{}", self.random.text(ID_LENGTH)).into());
+        let expires_at = created_at.plus(ttl);
+        let record = TokenRecord { id, consumer, grants, created_at, expires_at, revoked_at: None };
+        self.insert(&token, &record).await?;
+        Ok(MintedToken { token, record })
+    }
+
+    async fn insert(&self, token: &ConsumerToken, record: &TokenRecord) -> Result<(), StoreError> {
+        let grants = serde_json::Value::from(record.grants.clone()).to_string();
+        let mut tx = self.database.write().await?;
+        sqlx::query(
+            "INSERT INTO token (digest, id, consumer, grants, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(token.digest().as_bytes().to_vec())
+        .bind(record.id.as_str())
+        .bind(record.consumer.as_str())
+        .bind(grants)
+        .bind(record.created_at.as_millis())
+        .bind(record.expires_at.as_millis())
+        .execute(tx.connection())
+        .await?;
+        tx.commit().await
+    }
+
+    /// Every token, newest first, the expired and revoked ones among them.
+    pub async fn list(&self) -> Result<Vec<TokenRecord>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, consumer, grants, created_at, expires_at, revoked_at FROM token ORDER BY created_at DESC, id",
+        )
+        .fetch_all(self.database.reader())
+        .await?;
+        rows.iter().map(record_of).collect()
+    }
+
+    /// Revokes a token by its public id, or all tokens of a consumer by its name; how many were still unrevoked. Holds on every
+    /// replica within a second, open streams included.
+    pub async fn revoke(&self, id_or_consumer: &str) -> Result<u64, StoreError> {
+        let mut tx = self.database.write().await?;
+        let done = sqlx::query(
+            "UPDATE token SET revoked_at = $1 WHERE (id = $2 OR consumer = $3) AND revoked_at IS NULL",
+        )
+        .bind(self.clock.now().as_millis())
+        .bind(id_or_consumer)
+        .bind(id_or_consumer)
+        .execute(tx.connection())
+        .await?;
+        tx.commit().await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Whose token this is. The only thing that reaches the database is the digest, as a bound parameter.
+    pub(crate) async fn authenticate(&self, token: &ConsumerToken) -> Result<Consumer, TokenRefused> {
+        let digest = token.digest();
+        let row = sqlx::query(
+            "SELECT id, consumer, grants, created_at, expires_at, revoked_at FROM token WHERE digest = $1",
+        )
+        .bind(digest.as_bytes().to_vec())
+        .fetch_optional(self.database.reader())
+        .await
+        .map_err(StoreError::from)?
+        .ok_or(TokenRefused::Unknown)?;
+        let record = record_of(&row)?;
+        if record.revoked_at.is_some() {
+            return Err(TokenRefused::Revoked);
+        }
+        if record.expires_at <= self.clock.now() {
+            return Err(TokenRefused::Expired);
+        }
+        let TokenRecord { id, consumer, grants, expires_at, .. } = record;
+        Ok(Consumer { name: consumer, token_id: id, grants, digest, expires_at })
+    }
+
+    /// The tokens that were revoked and would otherwise still be good: few, and independent of any other machine's clock.
+    pub(crate) async fn revoked(&self) -> Result<HashSet<TokenDigest>, StoreError> {
+        let rows = sqlx::query("SELECT digest FROM token WHERE revoked_at IS NOT NULL AND expires_at > $1")
+            .bind(self.clock.now().as_millis())
+            .fetch_all(self.database.reader())
+            .await?;
+        rows.iter().map(digest_of).collect()
+    }
+}
+
+fn digest_of(row: &AnyRow) -> Result<TokenDigest, StoreError> {
+    let bytes: Vec<u8> = row.try_get("digest")?;
+    let corrupt = || StoreError::Corrupt { what: "token digest", detail: format!("it has {} bytes", bytes.len()) };
+    TokenDigest::from_stored(&bytes).ok_or_else(corrupt)
+}
+
+fn record_of(row: &AnyRow) -> Result<TokenRecord, StoreError> {
+    let grants: String = row.try_get("grants")?;
+    let grants = serde_json::from_str(&grants)
+        .map_err(|error| StoreError::Corrupt { what: "list of grants", detail: error.to_string() })?;
+    Ok(TokenRecord {
+        id: TokenId(row.try_get::<String, _>("id")?.into()),
+        consumer: ConsumerName(row.try_get::<String, _>("consumer")?.into()),
+        grants,
+        created_at: Timestamp::from_millis(row.try_get("created_at")?),
+        expires_at: Timestamp::from_millis(row.try_get("expires_at")?),
+        revoked_at: row.try_get::<Option<i64>, _>("revoked_at")?.map(Timestamp::from_millis),
+    })
+}
+
+#[cfg(test)]
+mod tests;
