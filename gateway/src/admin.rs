@@ -87,7 +87,9 @@ async fn list_tokens(State(admin): State<Arc<Admin>>) -> Answer {
 
 async fn revoke(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Answer {
     match admin.tokens.revoke(&id).await? {
-        0 => Err(AdminError::not_found("there is no unrevoked token with this id, and none of a consumer with this name")),
+        0 => Err(AdminError::not_found(
+            "there is no unrevoked token with this id, and none of a consumer with this name",
+        )),
         revoked => Ok(Json(json!({ "revoked": revoked })).into_response()),
     }
 }
@@ -105,10 +107,10 @@ async fn set_secret(State(admin): State<Arc<Admin>>, Path(name): Path<String>, b
 
 async fn remove_secret(State(admin): State<Arc<Admin>>, Path(name): Path<String>) -> Answer {
     let name = SecretName::new(&name).map_err(AdminError::bad_request)?;
-    match admin.secrets.remove(&name).await? {
-        true => Ok(Json(json!({ "removed": name })).into_response()),
-        false => Err(AdminError::not_found("there is no secret with this name")),
+    if !admin.secrets.remove(&name).await? {
+        return Err(AdminError::not_found("there is no secret with this name"));
     }
+    Ok(Json(json!({ "removed": name })).into_response())
 }
 
 async fn list_audit(State(admin): State<Arc<Admin>>, Query(query): Query<AuditQuery>) -> Answer {

@@ -35,7 +35,11 @@ impl Finding {
 pub(crate) async fn check(upstream: &Upstream, credentials: &Credentials, client: &reqwest::Client) -> Finding {
     if upstream.kind != UpstreamKind::Openai {
         let message = format!("kind = {:?} is not served by this version yet", upstream.kind).to_lowercase();
-        return Finding::bad(upstream, message, "remove this upstream, or wait for a version that serves it".to_owned());
+        return Finding::bad(
+            upstream,
+            message,
+            "remove this upstream, or wait for a version that serves it".to_owned(),
+        );
     }
     let (mut url, mut headers) = (upstream.url(Endpoint::Models), HeaderMap::new());
     if let Some(source) = &upstream.credential {

@@ -7,7 +7,7 @@ mod grant;
 mod units;
 mod upstream;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -97,10 +97,7 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self {
-            connect: HumanDuration(Duration::from_secs(10)),
-            first_byte: HumanDuration(Duration::from_mins(2)),
-        }
+        Self { connect: HumanDuration(Duration::from_secs(10)), first_byte: HumanDuration(Duration::from_mins(2)) }
     }
 }
 
@@ -139,10 +136,9 @@ impl GatewayConfig {
         self.database = self.database.relative_to(folder);
         self.master_key_file = folder.join(self.master_key_file);
         self.admin_token_file = folder.join(self.admin_token_file);
-        self.tls = self.tls.map(|tls| TlsConfig {
-            cert_file: folder.join(tls.cert_file),
-            key_file: folder.join(tls.key_file),
-        });
+        self.tls = self
+            .tls
+            .map(|tls| TlsConfig { cert_file: folder.join(tls.cert_file), key_file: folder.join(tls.key_file) });
         self.upstreams = self.upstreams.into_iter().map(|upstream| upstream.relative_to(folder)).collect();
         self
     }
@@ -165,10 +161,10 @@ impl GatewayConfig {
         if self.tls.is_some() {
             return Err(ConfigError::NotSupported { setting: "gateway.tls".to_owned() });
         }
-        let mut seen = BTreeMap::new();
+        let mut seen = BTreeSet::new();
         for upstream in &self.upstreams {
             upstream.check()?;
-            if seen.insert(upstream.name.as_str(), ()).is_some() {
+            if !seen.insert(upstream.name.as_str()) {
                 return Err(ConfigError::DuplicateUpstream { name: upstream.name.clone() });
             }
         }

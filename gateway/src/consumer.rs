@@ -31,8 +31,8 @@ use crate::tokens::Tokens;
 pub(crate) use ask::Inference;
 use ask::{Ask, presented_token};
 use call::Call;
-pub(crate) use forward::{Forwarder, client};
 use forward::Answer;
+pub(crate) use forward::{Forwarder, client};
 pub(crate) use refusal::Refusal;
 pub(crate) use target::Endpoint;
 use target::Target;
@@ -64,10 +64,7 @@ pub(crate) fn router(consumers: Arc<Consumers>, health: health::Health) -> Route
 
 /// Begins the record of the call, carries the call out, and ends the record with the answer.
 async fn call(State(consumers): State<Arc<Consumers>>, request: Request) -> Response {
-    let place = match consumers.audit.reserve().await {
-        Ok(place) => place,
-        Err(_) => return Refusal::Stopping.into_response(),
-    };
+    let Ok(place) = consumers.audit.reserve().await else { return Refusal::Stopping.into_response() };
     let asked = (request.method().as_str(), request.uri().path());
     let mut call = Call::begin(consumers.clock.now(), asked, place, consumers.metrics.clone());
     match consumers.carry_out(request, &mut call).await {

@@ -36,8 +36,8 @@ impl Credential {
     }
 
     /// A credential that was sealed, as it comes out of the cipher.
-    pub(crate) fn from_sealed(bytes: Zeroizing<Vec<u8>>) -> Option<Self> {
-        std::str::from_utf8(&bytes).ok().map(|text| Self(text.into()))
+    pub(crate) fn from_sealed(bytes: &Zeroizing<Vec<u8>>) -> Option<Self> {
+        std::str::from_utf8(bytes).ok().map(|text| Self(text.into()))
     }
 
     /// The one place that exposes a credential: for sealing it, and for putting it into a request.
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn nothing_too_much_and_bytes_that_are_no_text_are_refused() {
         assert_eq!(Credential::from_input(b"\n").unwrap_err(), BadCredential::Empty);
-        assert_eq!(Credential::from_input(&[b'a'; LONGEST + 1]).unwrap_err(), BadCredential::TooLong);
+        assert_eq!(Credential::from_input(&vec![b'a'; LONGEST + 1]).unwrap_err(), BadCredential::TooLong);
         assert_eq!(Credential::from_input(&[0xff]).unwrap_err(), BadCredential::NotText);
     }
 

@@ -34,28 +34,29 @@ impl Credentials {
 
     pub(crate) async fn fetch(&self, source: &CredentialSource) -> Result<Credential, CredentialError> {
         match source {
-            CredentialSource::Env(name) => self.from_environment(name),
-            CredentialSource::File(path) => from_file(path).await,
-            CredentialSource::Secret(name) => self.from_secrets(name).await,
+            CredentialSource::Env(name) => self.read_environment(name),
+            CredentialSource::File(path) => read_file(path).await,
+            CredentialSource::Secret(name) => self.read_secret(name).await,
             CredentialSource::GithubApp { .. } => {
                 Err(CredentialError::Missing("a GitHub App is not supported by this version yet".to_owned()))
             }
         }
     }
 
-    fn from_environment(&self, name: &str) -> Result<Credential, CredentialError> {
+    fn read_environment(&self, name: &str) -> Result<Credential, CredentialError> {
         let missing = || CredentialError::Missing(format!("set the environment variable {name} of the gateway"));
         let value = (self.environment)(name).ok_or_else(missing)?;
-        Credential::from_input(value.as_bytes()).map_err(|bad| unusable(&format!("the environment variable {name}"), bad))
+        Credential::from_input(value.as_bytes())
+            .map_err(|bad| unusable(&format!("the environment variable {name}"), bad))
     }
 
-    async fn from_secrets(&self, name: &str) -> Result<Credential, CredentialError> {
+    async fn read_secret(&self, name: &str) -> Result<Credential, CredentialError> {
         let missing = || CredentialError::Missing(format!("set it with `doorward secret set {name}`"));
         self.secrets.get(name).await?.ok_or_else(missing)
     }
 }
 
-async fn from_file(path: &Path) -> Result<Credential, CredentialError> {
+async fn read_file(path: &Path) -> Result<Credential, CredentialError> {
     let place = format!("the file {}", path.display());
     let bytes = tokio::fs::read(path).await.map_err(|error| {
         CredentialError::Missing(format!("set it in {place}, which cannot be read ({})", error.kind()))

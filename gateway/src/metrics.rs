@@ -52,7 +52,7 @@ impl Metrics {
 }
 
 fn family(text: &mut String, name: &str, help: &str, label: &str, values: [(&str, u64); 2]) {
-    text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} counter\n"));
+    writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter").expect("a String takes every write");
     for (value, number) in values {
         line(text, &format!("{name}{{{label}=\"{value}\"}}"), number);
     }

@@ -55,10 +55,7 @@ impl Watched {
     }
 
     /// Carries out `work`, unless the call has to end first.
-    pub(crate) async fn unless_cut<T>(
-        &mut self,
-        work: impl Future<Output = Result<T, Refusal>>,
-    ) -> Result<T, Refusal> {
+    pub(crate) async fn unless_cut<T>(&mut self, work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
         tokio::select! {
             biased;
             cut = std::future::poll_fn(|context| self.poll_cut(context)) => Err(cut.into()),

@@ -56,7 +56,9 @@ impl Policy {
     /// May this consumer send this, and where does it go?
     pub(crate) fn authorize(&self, consumer: &Consumer, ask: &Inference) -> Result<Permit, Refusal> {
         let facts = &ask.facts;
-        if let Some(model) = [&facts.model].into_iter().chain(&facts.fallbacks).find(|model| !self.grants_model(consumer, model)) {
+        if let Some(model) =
+            [&facts.model].into_iter().chain(&facts.fallbacks).find(|model| !self.grants_model(consumer, model))
+        {
             return Err(Refusal::ModelNotGranted(model.clone()));
         }
         if let Some(tool) = facts.provider_tools.iter().find(|tool| !self.grants_tool(consumer, tool)) {
@@ -107,7 +109,8 @@ fn is_version_of(tool: &str, granted: &str) -> bool {
     match tool.strip_prefix(granted) {
         Some("") => true,
         Some(rest) => {
-            rest.starts_with("_preview") || rest.strip_prefix('_').is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
+            rest.starts_with("_preview")
+                || rest.strip_prefix('_').is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
         }
         None => false,
     }

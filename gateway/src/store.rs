@@ -30,7 +30,7 @@ pub(crate) mod rfc3339 {
     pub(crate) mod option {
         use super::{Serializer, Timestamp};
 
-        #[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+        #[expect(clippy::ref_option, reason = "serde gives a reference")]
         pub(crate) fn serialize<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
             match time {
                 Some(time) => super::serialize(time, serializer),

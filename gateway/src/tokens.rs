@@ -187,14 +187,13 @@ impl Tokens {
     /// replica within a second, open streams included.
     pub async fn revoke(&self, id_or_consumer: &str) -> Result<u64, StoreError> {
         let mut tx = self.database.write().await?;
-        let done = sqlx::query(
-            "UPDATE token SET revoked_at = $1 WHERE (id = $2 OR consumer = $3) AND revoked_at IS NULL",
-        )
-        .bind(self.clock.now().as_millis())
-        .bind(id_or_consumer)
-        .bind(id_or_consumer)
-        .execute(tx.connection())
-        .await?;
+        let done =
+            sqlx::query("UPDATE token SET revoked_at = $1 WHERE (id = $2 OR consumer = $3) AND revoked_at IS NULL")
+                .bind(self.clock.now().as_millis())
+                .bind(id_or_consumer)
+                .bind(id_or_consumer)
+                .execute(tx.connection())
+                .await?;
         tx.commit().await?;
         Ok(done.rows_affected())
     }
@@ -202,14 +201,13 @@ impl Tokens {
     /// Whose token this is. The only thing that reaches the database is the digest, as a bound parameter.
     pub(crate) async fn authenticate(&self, token: &ConsumerToken) -> Result<Consumer, TokenRefused> {
         let digest = token.digest();
-        let row = sqlx::query(
-            "SELECT id, consumer, grants, created_at, expires_at, revoked_at FROM token WHERE digest = $1",
-        )
-        .bind(digest.as_bytes().to_vec())
-        .fetch_optional(self.database.reader())
-        .await
-        .map_err(StoreError::from)?
-        .ok_or(TokenRefused::Unknown)?;
+        let row =
+            sqlx::query("SELECT id, consumer, grants, created_at, expires_at, revoked_at FROM token WHERE digest = $1")
+                .bind(digest.as_bytes().to_vec())
+                .fetch_optional(self.database.reader())
+                .await
+                .map_err(StoreError::from)?
+                .ok_or(TokenRefused::Unknown)?;
         let record = record_of(&row)?;
         if record.revoked_at.is_some() {
             return Err(TokenRefused::Revoked);

@@ -59,9 +59,10 @@ impl Reached {
 
 impl Upstream {
     pub(crate) fn compile(config: &UpstreamConfig) -> Result<Self, ConfigError> {
-        let models = config.models.as_deref().map(|patterns| {
-            globs(patterns, || format!("models of upstream `{}`", config.name))
-        });
+        let models = config
+            .models
+            .as_deref()
+            .map(|patterns| globs(patterns, || format!("models of upstream `{}`", config.name)));
         let urls = Endpoint::all().map(|endpoint| (endpoint.path(), below(&config.base_url, endpoint.path())));
         Ok(Self {
             name: config.name.clone(),
@@ -198,7 +199,10 @@ mod tests {
     #[test]
     fn a_slash_after_the_base_url_changes_nothing() {
         for base in ["https://up.example/v1", "https://up.example/v1/"] {
-            assert_eq!(upstream(base, None).url(Endpoint::ChatCompletions).as_str(), "https://up.example/v1/chat/completions");
+            assert_eq!(
+                upstream(base, None).url(Endpoint::ChatCompletions).as_str(),
+                "https://up.example/v1/chat/completions"
+            );
         }
         assert_eq!(upstream("https://up.example", None).url(Endpoint::Models).as_str(), "https://up.example/models");
     }

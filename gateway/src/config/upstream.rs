@@ -92,7 +92,9 @@ impl TryFrom<CredentialKeys> for CredentialSource {
                 app_id: Some(app_id),
                 private_key: Some(private_key),
             } => Ok(Self::GithubApp { app_id, private_key }),
-            _ => Err("a credential is one of { env = … }, { file = … }, { secret = … } or { app_id = …, private_key = … }"),
+            _ => Err(
+                "a credential is one of { env = … }, { file = … }, { secret = … } or { app_id = …, private_key = … }",
+            ),
         }
     }
 }

@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::refusal::Refusal;
@@ -79,7 +79,9 @@ impl<'de> Visitor<'de> for KeysVisitor {
         let mut seen = Vec::new();
         while let Some(Text(key)) = map.next_key()? {
             match decides(&key, &DECIDING).map_err(A::Error::custom)? {
-                Some(key) if seen.contains(&key) => return Err(A::Error::custom(format!("`{key}` stands there twice"))),
+                Some(key) if seen.contains(&key) => {
+                    return Err(A::Error::custom(format!("`{key}` stands there twice")));
+                }
                 Some(key) => {
                     seen.push(key);
                     keys.take(key, &mut map)?;

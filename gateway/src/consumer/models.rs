@@ -53,7 +53,9 @@ impl Consumers {
             match list {
                 Ok(list) => {
                     answered = true;
-                    models.extend(list.into_iter().filter(|model| self.policy.lists(consumer, permit.upstream(), &model.id)));
+                    models.extend(
+                        list.into_iter().filter(|model| self.policy.lists(consumer, permit.upstream(), &model.id)),
+                    );
                 }
                 Err(reason) => first_reason = first_reason.or(Some(reason)),
             }

@@ -50,14 +50,23 @@ pub(crate) fn strip_answer(headers: &HeaderMap) -> HeaderMap {
 fn is_of_the_connection(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
-        "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "upgrade" | "content-length" | "host" | "expect"
+        "connection"
+            | "keep-alive"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "content-length"
+            | "host"
+            | "expect"
     ) || name.as_str().starts_with("proxy-")
 }
 
 /// Credentials of any kind, what chooses another account for ours, and what asks a server to see another method or path.
 fn is_of_the_caller(name: &HeaderName) -> bool {
     let name = name.as_str();
-    let secret = ["authorization", "api-key", "apikey", "api_key", "token", "secret", "credential", "cookie", "password"];
+    let secret =
+        ["authorization", "api-key", "apikey", "api_key", "token", "secret", "credential", "cookie", "password"];
     let exact = ["openai-organization", "openai-project", "forwarded", "x-real-ip", "x-original-url", "x-rewrite-url"];
     secret.iter().any(|part| name.contains(part))
         || exact.contains(&name)

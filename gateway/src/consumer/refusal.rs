@@ -29,7 +29,9 @@ pub(crate) enum Refusal {
     AmbiguousTarget(&'static str),
     #[error("there is nothing at this path")]
     UnknownPath,
-    #[error("this path is not granted: under /v1 are chat/completions, completions, responses, embeddings, moderations and models")]
+    #[error(
+        "this path is not granted: under /v1 are chat/completions, completions, responses, embeddings, moderations and models"
+    )]
     PathNotGranted,
     #[error("{0}: not supported by this version yet, and so refused")]
     NotSupported(&'static str),
@@ -55,16 +57,22 @@ pub(crate) enum Refusal {
     NoUpstream(String),
     #[error("the model `{0}` does not exist, or is not granted to this token")]
     UnknownModel(String),
-    #[error("`{0}` is run by the provider itself and is not granted to this token: a grant allows it by provider_tools")]
+    #[error(
+        "`{0}` is run by the provider itself and is not granted to this token: a grant allows it by provider_tools"
+    )]
     ProviderTool(String),
-    #[error("a prompt stored at the provider can name models and tools that the gateway does not see: send the prompt itself")]
+    #[error(
+        "a prompt stored at the provider can name models and tools that the gateway does not see: send the prompt itself"
+    )]
     StoredPrompt,
 
     #[error("upstream `{upstream}` has no credential: {cure}")]
     NoCredential { upstream: String, cure: String },
     #[error("the credential of upstream `{0}` holds characters that cannot stand in a request: set it again")]
     UnusableCredential(String),
-    #[error("upstream `{upstream}` has a credential that cannot be opened: the operator finds the reason in the gateway's log")]
+    #[error(
+        "upstream `{upstream}` has a credential that cannot be opened: the operator finds the reason in the gateway's log"
+    )]
     SealedCredential { upstream: String, source: SecretsError },
     #[error("upstream `{0}` cannot be reached")]
     Unreachable(String),
@@ -72,7 +80,9 @@ pub(crate) enum Refusal {
     TimedOut(String),
     #[error("upstream `{0}` refused its credential: the operator has to set a valid one")]
     CredentialRefused(String),
-    #[error("upstream `{0}` answered with a redirect, which the gateway does not follow: base_url has to be its final address")]
+    #[error(
+        "upstream `{0}` answered with a redirect, which the gateway does not follow: base_url has to be its final address"
+    )]
     Redirected(String),
     #[error("upstream `{0}` answered something that is no list of models")]
     NoModelList(String),

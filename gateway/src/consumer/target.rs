@@ -72,10 +72,7 @@ impl Target {
         if let Some((_, what)) = WAITING.iter().find(|(root, _)| self.path.starts_with(root)) {
             return Refusal::NotSupported(what);
         }
-        match self.path.starts_with("/v1/") {
-            true => Refusal::PathNotGranted,
-            false => Refusal::UnknownPath,
-        }
+        if self.path.starts_with("/v1/") { Refusal::PathNotGranted } else { Refusal::UnknownPath }
     }
 }
 

@@ -81,7 +81,7 @@ impl MasterKey {
         }
         let payload = Payload { msg: ciphertext, aad: &place.bound() };
         let value = self.0.decrypt(&XNonce::from(*nonce), payload).map_err(|_| DoesNotOpen)?;
-        Credential::from_sealed(Zeroizing::new(value)).ok_or(DoesNotOpen)
+        Credential::from_sealed(&Zeroizing::new(value)).ok_or(DoesNotOpen)
     }
 }
 
