@@ -1,0 +1,158 @@
+//! Tuwunel in Docker: its configuration, its container, and how the human gets an account.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use super::state::State;
+use super::supervisor::{Program, Supervised};
+use crate::failure::Failure;
+use crate::files;
+use crate::matrix::{Homeserver, MatrixError};
+use crate::terminal::Progress;
+
+const IMAGE: &str = "ghcr.io/matrix-construct/tuwunel:latest";
+const ENGINE_ANSWERS: Duration = Duration::from_secs(3);
+const START: Duration = Duration::from_mins(1);
+/// Where the container sees the data folder.
+const INSIDE: &str = "/data";
+
+/// Whether a Docker engine answers quickly.
+pub(super) async fn engine_answers() -> bool {
+    let mut command = Command::new("docker");
+    command.args(["info", "--format", "{{.ServerVersion}}"]).kill_on_drop(true);
+    let output = tokio::time::timeout(ENGINE_ANSWERS, command.output()).await;
+    // The client ends well even if no engine is there; only the engine has a version.
+    matches!(output, Ok(Ok(output)) if output.status.success() && !output.stdout.trim_ascii().is_empty())
+}
+
+/// Tuwunel in one data folder.
+#[derive(Debug)]
+pub(super) struct Tuwunel {
+    folder: PathBuf,
+}
+
+impl Tuwunel {
+    /// `data` is the data folder.
+    pub(super) fn new(data: &Path) -> Self {
+        Self { folder: data.join("tuwunel") }
+    }
+
+    /// How the container reaches a listener on this machine's loopback.
+    pub(super) fn host() -> &'static str {
+        if shares_the_network() { "127.0.0.1" } else { "host.docker.internal" }
+    }
+
+    /// Downloads the image if need be, writes its configuration and starts it; returns when it answers.
+    pub(super) async fn start(
+        &self,
+        state: &State,
+        registration: &Path,
+        hidden: &[String],
+        progress: &Progress,
+    ) -> Result<Supervised, Failure> {
+        self.write_files(state, registration)?;
+        pull(progress).await?;
+        let name = format!("doorward-tuwunel-{}", state.ports.homeserver);
+        let mut process = Supervised::start(Program {
+            name: "Tuwunel",
+            command: self.command(&name, state.ports.homeserver)?,
+            cleanup: format!("docker rm --force {name}"),
+            log: self.folder.join("homeserver.log"),
+            hidden: hidden.to_vec(),
+        })
+        .await?;
+        let homeserver = Homeserver::at(state.homeserver_url())?;
+        if let Err(failure) = process.wait_until(async || homeserver.versions().await.is_ok(), START).await {
+            process.stop().await;
+            return Err(failure);
+        }
+        Ok(process)
+    }
+
+    /// Creates the human's account with the registration token that only we know; one that is there already is kept.
+    pub(super) async fn create_human(&self, state: &State) -> Result<(), Failure> {
+        let homeserver = Homeserver::at(state.homeserver_url())?;
+        let mut request = json!({
+            "username": state.human.name,
+            "password": state.human.password,
+            "inhibit_login": true,
+        });
+        let first = register(&homeserver, &request).await;
+        let Err(MatrixError::Refused { session: Some(session), .. }) = first else { return accepted(first) };
+        request["auth"] =
+            json!({"type": "m.login.registration_token", "token": state.registration_secret, "session": session});
+        accepted(register(&homeserver, &request).await)
+    }
+
+    fn write_files(&self, state: &State, registration: &Path) -> Result<(), Failure> {
+        let registrations = self.folder.join("appservices");
+        files::private_folder(&registrations)?;
+        let text = std::fs::read_to_string(registration)?;
+        files::replace_private(&registrations.join("doorward.yaml"), &text)?;
+        let address = if shares_the_network() { "127.0.0.1" } else { "0.0.0.0" };
+        let config = json!({"global": {
+            "server_name": state.server_name,
+            "address": address,
+            "port": state.ports.homeserver,
+            "database_path": format!("{INSIDE}/db"),
+            "appservice_dir": format!("{INSIDE}/appservices"),
+            "allow_registration": true,
+            "registration_token": state.registration_secret,
+            "allow_federation": false,
+            "trusted_servers": [],
+            "new_user_displayname_suffix": "",
+            "log": "warn",
+        }});
+        Ok(files::replace_private(&self.folder.join("tuwunel.toml"), &toml::to_string(&config)?)?)
+    }
+
+    fn command(&self, name: &str, port: u16) -> Result<Vec<String>, Failure> {
+        let folder = std::path::absolute(&self.folder)?;
+        let owner = std::fs::metadata(&folder)?;
+        let network = if shares_the_network() {
+            ["--network".to_owned(), "host".to_owned()]
+        } else {
+            ["--publish".to_owned(), format!("127.0.0.1:{port}:{port}")]
+        };
+        let mut command: Vec<String> = ["docker", "run", "--rm", "--name", name].map(str::to_owned).to_vec();
+        command.extend(network);
+        command.extend(["--user".to_owned(), format!("{}:{}", owner.uid(), owner.gid())]);
+        command.extend(["--volume".to_owned(), format!("{}:{INSIDE}", folder.display())]);
+        command.extend(["--env".to_owned(), format!("TUWUNEL_CONFIG={INSIDE}/tuwunel.toml"), IMAGE.to_owned()]);
+        Ok(command)
+    }
+}
+
+/// On Linux a container can use the loopback of the machine; elsewhere it runs in a virtual machine.
+fn shares_the_network() -> bool {
+    cfg!(target_os = "linux")
+}
+
+async fn pull(progress: &Progress) -> Result<(), Failure> {
+    let present = Command::new("docker").args(["image", "inspect", IMAGE]).output().await?;
+    if present.status.success() {
+        return Ok(());
+    }
+    progress.step(&format!("downloading {IMAGE} (only this once)"));
+    let output = Command::new("docker").args(["pull", "--quiet", IMAGE]).output().await?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Failure::new(format_args!("docker pull {IMAGE} failed: {}", String::from_utf8_lossy(&output.stderr).trim())))
+}
+
+async fn register(homeserver: &Homeserver, request: &Value) -> Result<Value, MatrixError> {
+    homeserver.call(Method::POST, "/_matrix/client/v3/register", None, Some(request)).await
+}
+
+fn accepted(answer: Result<Value, MatrixError>) -> Result<(), Failure> {
+    match answer {
+        Err(MatrixError::Refused { code, .. }) if code == "M_USER_IN_USE" => Ok(()),
+        other => Ok(other.map(drop)?),
+    }
+}

@@ -1,0 +1,178 @@
+//! The parts of Doorward, running: which listen where, what stands between them, and how they end.
+
+mod listener;
+mod stop;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use doorward_agents::{Agents, GatewayEndpoint};
+use doorward_appservice::Appservice;
+use doorward_base::Database;
+use doorward_gateway::Gateway;
+use reqwest::Url;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use listener::Listener;
+pub(crate) use stop::stop_on_signals;
+
+use crate::World;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::registration;
+
+/// Longer than that nobody waits for a Ctrl-C.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Which parts run in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Roles {
+    Both,
+    Appservice,
+    Gateway,
+}
+
+/// The running parts.
+#[derive(Debug)]
+pub(crate) struct House {
+    tasks: JoinSet<Result<(), Failure>>,
+    stop: CancellationToken,
+    listening: Vec<String>,
+}
+
+impl House {
+    /// Binds the listeners, opens the parts, and lets them run until `stop`.
+    pub(crate) async fn open(
+        config: &Config,
+        roles: Roles,
+        world: &World,
+        stop: CancellationToken,
+    ) -> Result<Self, Failure> {
+        let mut house = Self { tasks: JoinSet::new(), stop, listening: Vec::new() };
+        let mut config = config.clone();
+        if roles != Roles::Appservice {
+            house.open_gateway(&mut config, world).await?;
+        }
+        if roles != Roles::Gateway {
+            house.open_appservice(&config, world).await?;
+        }
+        Ok(house)
+    }
+
+    /// Leaves the addresses that were bound in `config`: a port 0 there has become a real one.
+    async fn open_gateway(&mut self, config: &mut Config, world: &World) -> Result<(), Failure> {
+        let consumers = Listener::bind("gateway.listen", config.gateway.listen).await?;
+        let admin = Listener::bind("gateway.admin_listen", config.gateway.admin_listen).await?;
+        (config.gateway.listen, config.gateway.admin_listen) = (consumers.address(), admin.address());
+        let gateway = gateway(config, world).await?;
+        self.serve("gateway", consumers, gateway.consumer_router());
+        self.serve("admin", admin, gateway.admin_router());
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            gateway.run(stop).await;
+            Ok(())
+        });
+        Ok(())
+    }
+
+    async fn open_appservice(&mut self, config: &Config, world: &World) -> Result<(), Failure> {
+        let listener = Listener::bind("appservice.listen", config.appservice.listen).await?;
+        let appservice = appservice(config, world).await?;
+        let agents = agents(config, appservice.clone(), world).await?;
+        self.serve("appservice", listener, appservice.router());
+        let (stop, handler) = (self.stop.clone(), Arc::new(agents.clone()));
+        self.tasks.spawn(async move {
+            appservice.run(handler, stop).await;
+            Ok(())
+        });
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move { Ok(agents.run(stop).await?) });
+        Ok(())
+    }
+
+    /// Answers on a listener until the end.
+    pub(crate) fn serve(&mut self, name: &str, listener: Listener, router: Router) {
+        self.listening.push(format!("{name} http://{}", listener.address()));
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move { Ok(listener.serve(router, stop).await?) });
+    }
+
+    /// The line that says that all listeners answer: they are bound, and the system takes connections for them.
+    pub(crate) fn ready_line(&self) -> String {
+        format!("ready: {}", self.listening.join(", "))
+    }
+
+    /// Returns when the parts have ended: after `stop`, which a part that fails asks for too, and at most the grace.
+    pub(crate) async fn run(mut self) -> Result<(), Failure> {
+        let mut result = Ok(());
+        while let Some(failure) = self.next_failure().await {
+            self.stop.cancel();
+            result = result.and(Err(failure));
+        }
+        let all_ended = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, all_ended).await.is_err() {
+            tracing::warn!("some parts did not end within {} s and are left behind", GRACE.as_secs());
+        }
+        result
+    }
+
+    /// Why a part failed; none if it was asked to stop.
+    async fn next_failure(&mut self) -> Option<Failure> {
+        loop {
+            let ended = tokio::select! {
+                () = self.stop.cancelled() => self.tasks.try_join_next()?,
+                ended = self.tasks.join_next() => ended?,
+            };
+            match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(failure)) => return Some(failure),
+                Err(error) => return Some(Failure::from(error)),
+            }
+        }
+    }
+}
+
+/// The gateway of the configuration.
+pub(crate) async fn gateway(config: &Config, world: &World) -> Result<Gateway, Failure> {
+    let gateway = Gateway::open(
+        config.gateway.clone(),
+        config.grants.clone(),
+        world.environment.lookup(),
+        world.clock.clone(),
+        world.random.clone(),
+    );
+    Ok(gateway.await?)
+}
+
+/// The appservice of the configuration, on its database.
+pub(crate) async fn appservice(config: &Config, world: &World) -> Result<Appservice, Failure> {
+    let homeserver = config.homeserver()?;
+    let settings = doorward_appservice::Config {
+        homeserver_url: homeserver.url.clone(),
+        server_name: homeserver.server_name.clone(),
+        registration: registration::read(&config.appservice.registration)?,
+    };
+    let database = Database::open(&config.appservice.database).await?;
+    Ok(Appservice::open(settings, database, world.clock.clone(), world.random.clone()).await?)
+}
+
+/// The agents of the configuration, behind `appservice`.
+pub(crate) async fn agents(config: &Config, appservice: Appservice, world: &World) -> Result<Agents, Failure> {
+    let gateway = GatewayEndpoint {
+        consumer_url: Url::parse(&config.gateway.consumer_url())?,
+        admin_url: Url::parse(&config.gateway.admin_url())?,
+        admin_token_file: config.gateway.admin_token_file.clone(),
+    };
+    let parts = doorward_agents::Parts {
+        appservice,
+        config: config.agents.clone(),
+        access: config.access.clone(),
+        gateway,
+        workspaces: config.folder().join("workspaces"),
+        clock: world.clock.clone(),
+        random: world.random.clone(),
+    };
+    Ok(Agents::open(parts).await?)
+}
