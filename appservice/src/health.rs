@@ -85,9 +85,10 @@ fn note(shared: &Shared, health: &watch::Sender<Health>, answer: Result<(), Inte
             (before, now) => before != now,
         };
         if changed {
-            match now.problem() {
-                Some(reason) => warn!("{reason}"),
-                None => info!(homeserver = %shared.homeserver.url(), "the homeserver is ready"),
+            if let Some(reason) = now.problem() {
+                warn!("{reason}");
+            } else {
+                info!(homeserver = %shared.homeserver.url(), "the homeserver is ready");
             }
             *before = now;
         }

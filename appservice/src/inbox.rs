@@ -124,6 +124,3 @@ pub(crate) fn backoff(attempts: u32, most: Duration) -> Duration {
 fn count(stored: i64) -> u32 {
     u32::try_from(stored).unwrap_or(u32::MAX)
 }
-
-#[cfg(test)]
-mod tests;

@@ -86,5 +86,5 @@ pub use health::Health;
 pub use homeserver::IntentError;
 pub use intent::{CreateRoom, Intent, Preset};
 pub use members::Members;
-pub use outbox::{Delivery, Outbox, OutboxId, Outgoing};
+pub use outbox::{Delivery, Outbox, OutboxId, Outgoing, replacement};
 pub use registration::{AsToken, GenerateOptions, HsToken, Registration, RegistrationError};

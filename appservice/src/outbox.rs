@@ -1,6 +1,7 @@
 //! Sends waiting to go out. Each has a transaction id that never changes, so that a homeserver that had it already says so.
 
 mod deliverer;
+mod replacement;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use sqlx::Row;
 use crate::queue::{Lost, RoomLease, RoomQueue};
 
 pub(crate) use deliverer::Deliverer;
+pub use replacement::replacement;
 
 /// The durable outbox: exactly once, in order per room.
 #[derive(Clone)]
@@ -54,6 +56,11 @@ pub enum Delivery {
 }
 
 impl Outgoing {
+    /// An `m.room.message`.
+    pub fn message(sender: OwnedUserId, room_id: OwnedRoomId, content: Value) -> Self {
+        Self { sender, room_id, event_type: "m.room.message".to_owned(), content }
+    }
+
     /// A redaction. It goes out like any event, in order and once.
     pub fn redaction(sender: OwnedUserId, room_id: OwnedRoomId, redacts: &EventId, reason: Option<&str>) -> Self {
         let mut content = json!({ "redacts": redacts });
@@ -81,6 +88,7 @@ struct Waiting {
     seq: i64,
     transaction_id: OwnedTransactionId,
     send: Outgoing,
+    replaces: Option<OutboxId>,
     attempts: u32,
 }
 
@@ -97,15 +105,31 @@ impl Outbox {
     /// Queues an event to be sent as `sender`, exactly once and in order per room, if `tx` is committed. Call [`Outbox::wake`]
     /// then, or the deliverer finds it at its next look, within a second.
     pub async fn enqueue(&self, tx: &mut Tx, send: Outgoing) -> Result<OutboxId, StoreError> {
+        self.insert(tx, send, None).await
+    }
+
+    /// Queues an edit of what `replaced` became in the same room: its event's id is filled in when both have their turn. If the
+    /// homeserver refused the original for good, the content goes out as an event of its own.
+    pub async fn enqueue_replacement(
+        &self,
+        tx: &mut Tx,
+        send: Outgoing,
+        replaced: OutboxId,
+    ) -> Result<OutboxId, StoreError> {
+        self.insert(tx, send, Some(replaced)).await
+    }
+
+    async fn insert(&self, tx: &mut Tx, send: Outgoing, replaces: Option<OutboxId>) -> Result<OutboxId, StoreError> {
         let row = sqlx::query(
-            "INSERT INTO outbox (txn_id, sender, room_id, event_type, content, state, enqueued_at) \
-             VALUES ($1, $2, $3, $4, $5, 'waiting', $6) RETURNING seq",
+            "INSERT INTO outbox (txn_id, sender, room_id, event_type, content, replaces, state, enqueued_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, 'waiting', $7) RETURNING seq",
         )
         .bind(self.queue.random().id())
         .bind(send.sender.as_str())
         .bind(send.room_id.as_str())
         .bind(send.event_type.as_str())
         .bind(send.content.to_string())
+        .bind(replaces.map(OutboxId::as_i64))
         .bind(self.clock.now().as_millis())
         .fetch_one(tx.connection())
         .await?;
@@ -136,7 +160,7 @@ impl Outbox {
 
     async fn oldest(&self, lease: &RoomLease) -> Result<Option<Waiting>, StoreError> {
         let row = sqlx::query(
-            "SELECT seq, txn_id, sender, event_type, content, attempts FROM outbox \
+            "SELECT seq, txn_id, sender, event_type, content, replaces, attempts FROM outbox \
              WHERE room_id = $1 AND state = 'waiting' ORDER BY seq LIMIT 1",
         )
         .bind(lease.room_id.as_str())
@@ -153,6 +177,7 @@ impl Outbox {
                 event_type: row.try_get("event_type")?,
                 content: serde_json::from_str(&content).map_err(|error| corrupt("content", &error))?,
             },
+            replaces: row.try_get::<Option<i64>, _>("replaces")?.map(OutboxId),
             attempts: u32::try_from(row.try_get::<i64, _>("attempts")?).unwrap_or(u32::MAX),
         }))
     }
@@ -200,6 +225,3 @@ impl std::fmt::Debug for Outbox {
 fn corrupt(what: &'static str, error: &dyn std::fmt::Display) -> StoreError {
     StoreError::Corrupt { what, detail: error.to_string() }
 }
-
-#[cfg(test)]
-mod tests;

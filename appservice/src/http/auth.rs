@@ -1,4 +1,4 @@
-//! Who calls: only who shows the hs_token.
+//! Who calls: only who shows the `hs_token`.
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::header::AUTHORIZATION;

@@ -1,6 +1,7 @@
 //! Takes events in: one row per event id, for ever; what cannot be read is kept too, and stops nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use doorward_base::{StoreError, Timestamp, Tx};
 use serde::Deserialize;
@@ -122,9 +123,13 @@ pub(super) async fn set_aside(
 fn identify(raw: &RawValue) -> (String, Option<String>) {
     let ids: Ids = serde_json::from_str(raw.get()).unwrap_or_default();
     let usable = |id: &String| id.len() <= 255 && !id.contains('\0');
-    let digest = || {
-        let digest = Sha256::digest(raw.get().as_bytes());
-        format!("sha256:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
-    };
-    (ids.event_id.filter(usable).unwrap_or_else(digest), ids.room_id.filter(usable))
+    (ids.event_id.filter(usable).unwrap_or_else(|| digest(raw.get())), ids.room_id.filter(usable))
+}
+
+fn digest(text: &str) -> String {
+    let mut id = "sha256:".to_owned();
+    for byte in Sha256::digest(text.as_bytes()) {
+        write!(id, "{byte:02x}").expect("writing to a string does not fail");
+    }
+    id
 }

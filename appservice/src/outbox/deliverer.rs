@@ -8,7 +8,7 @@ use doorward_base::StoreError;
 use ruma::{EventId, OwnedEventId};
 use tracing::{error, warn};
 
-use super::{Delivery, Outbox, Waiting};
+use super::{Delivery, Outbox, Waiting, replacement};
 use crate::homeserver::IntentError;
 use crate::inbox::backoff;
 use crate::intent::Intent;
@@ -26,7 +26,8 @@ pub(crate) struct Deliverer {
 #[async_trait]
 impl Work for Deliverer {
     async fn step(&self, lease: &RoomLease) -> Result<Step, StoreError> {
-        let Some(waiting) = self.outbox.oldest(lease).await? else { return Ok(Step::Empty) };
+        let Some(mut waiting) = self.outbox.oldest(lease).await? else { return Ok(Step::Empty) };
+        self.point_at_replaced(&mut waiting).await?;
         let delivery = match self.send(&waiting).await {
             Ok(event_id) => Delivery::Delivered(event_id),
             Err(error) if error.is_retryable() => return self.later(&waiting, &error).await,
@@ -44,6 +45,15 @@ impl Work for Deliverer {
 }
 
 impl Deliverer {
+    /// Makes an edit out of the content, if it replaces what an earlier row became.
+    async fn point_at_replaced(&self, waiting: &mut Waiting) -> Result<(), StoreError> {
+        let Some(replaced) = waiting.replaces else { return Ok(()) };
+        if let Some(Delivery::Delivered(event)) = self.outbox.delivery(replaced).await? {
+            waiting.send.content = replacement(&waiting.send.content, &event);
+        }
+        Ok(())
+    }
+
     async fn send(&self, waiting: &Waiting) -> Result<OwnedEventId, IntentError> {
         let Waiting { send, transaction_id, .. } = waiting;
         let intent = Intent::new(Arc::clone(&self.shared), send.sender.clone());

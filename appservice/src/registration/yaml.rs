@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{AsToken, HsToken, Namespace, Namespaces, Registration, RegistrationError};
 
 #[derive(Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the file has them")]
 struct File {
     id: String,
     url: Option<String>,
