@@ -158,10 +158,10 @@ impl Human {
             })
             .await
         });
-        match found.await {
-            Ok(line) => line,
-            Err(_elapsed) => panic!("waited in vain for {what}; said so far: {:#?}", self.lines(room).await),
+        if let Ok(line) = found.await {
+            return line;
         }
+        panic!("waited in vain for {what}; said so far: {:#?}", self.lines(room).await)
     }
 
     /// Waits for an invitation to a room that is not in `known`, and accepts it; the room's id.

@@ -1,0 +1,135 @@
+//! A message that is edited while it is being written.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward_appservice::{Delivery, OutboxId, replacement};
+use doorward_base::StoreError;
+use ruma::TransactionId;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::agent::Agent;
+use crate::content;
+use crate::house::House;
+use crate::session::{Claim, SessionError, Turn};
+
+/// Edits flood a room's history: they come fast at first, then ever slower.
+const FIRST_INTERVAL: Duration = Duration::from_millis(500);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
+const LONGEST_SEND: Duration = Duration::from_secs(10);
+
+/// A message that is being written. It first stands in the room when there is something to read.
+pub(super) struct Live {
+    text: watch::Sender<String>,
+    closing: DropGuard,
+    writer: JoinHandle<Option<OutboxId>>,
+}
+
+/// A message that is not being written any more.
+pub(super) struct Settled {
+    /// Its row in the outbox, if it stands in the room or is on its way.
+    pub(super) begun: Option<OutboxId>,
+    /// How far it came.
+    pub(super) text: String,
+}
+
+impl Live {
+    /// Begins to write, or goes on with the message `begun`.
+    pub(super) fn start(house: &House, agent: &Agent, claim: &Claim, turn: &Turn, begun: Option<OutboxId>) -> Self {
+        let (text, changes) = watch::channel(String::new());
+        let closing = CancellationToken::new();
+        let writer =
+            Writer { house: house.clone(), agent: agent.clone(), claim: claim.clone(), turn: turn.clone(), begun };
+        let writer = tokio::spawn(writer.write(changes, closing.clone()));
+        Self { text, closing: closing.drop_guard(), writer }
+    }
+
+    /// The text so far.
+    pub(super) fn show(&self, text: &str) {
+        self.text.send_modify(|shown| text.clone_into(shown));
+    }
+
+    /// Stops writing; returns when no edit is on its way any more.
+    pub(super) async fn settle(self) -> Settled {
+        let text = self.text.borrow().clone();
+        drop((self.text, self.closing));
+        let begun = self.writer.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a live answer was lost");
+            None
+        });
+        Settled { begun, text }
+    }
+}
+
+struct Writer {
+    house: House,
+    agent: Agent,
+    claim: Claim,
+    turn: Turn,
+    begun: Option<OutboxId>,
+}
+
+impl Writer {
+    async fn write(mut self, mut changes: watch::Receiver<String>, closing: CancellationToken) -> Option<OutboxId> {
+        let mut interval = FIRST_INTERVAL;
+        while changes.changed().await.is_ok() {
+            let text = changes.borrow_and_update().clone();
+            match self.begun {
+                None if text.trim().is_empty() => continue,
+                None => match self.begin(&text).await {
+                    Ok(id) => self.begun = Some(id),
+                    // The answer comes whole at the end of the turn.
+                    Err(error) => {
+                        tracing::debug!(%error, "a live answer could not be begun");
+                        return None;
+                    }
+                },
+                Some(id) => self.edit(id, &text).await,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(interval) => {}
+                () = closing.cancelled() => break,
+            }
+            interval = (interval * 3 / 2).min(LONGEST_INTERVAL);
+        }
+        self.begun
+    }
+
+    async fn begin(&self, text: &str) -> Result<OutboxId, SessionError> {
+        let House { database, sessions, appservice, .. } = &self.house;
+        let content = content::answer(&format!("{text}{}", content::UNFINISHED));
+        let mut tx = database.write().await?;
+        sessions.guard(&mut tx, &self.claim).await?;
+        let send = content::outgoing(&self.agent.user_id, &self.claim.place, content);
+        let id = appservice.outbox().enqueue(&mut tx, send).await?;
+        sessions.set_live(&mut tx, &self.turn, Some(id)).await?;
+        tx.commit().await?;
+        appservice.outbox().wake();
+        Ok(id)
+    }
+
+    /// An edit that does not arrive is made good by the next one.
+    async fn edit(&self, id: OutboxId, text: &str) {
+        if let Err(error) = self.try_edit(id, text).await {
+            tracing::debug!(%error, "an edit of a live answer was left out");
+        }
+    }
+
+    async fn try_edit(&self, id: OutboxId, text: &str) -> Result<(), StoreError> {
+        let House { appservice, random, .. } = &self.house;
+        let Some(Delivery::Delivered(event)) = appservice.outbox().delivery(id).await? else { return Ok(()) };
+        let content = replacement(&content::answer(&format!("{text}{}", content::UNFINISHED)), &event);
+        let Ok(intent) = appservice.intent(&self.agent.user_id) else { return Ok(()) };
+        let transaction: Arc<str> = random.id().into();
+        let send =
+            intent.send(&self.claim.place.room, <&TransactionId>::from(&*transaction), "m.room.message", &content);
+        match tokio::time::timeout(LONGEST_SEND, send).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "an edit of a live answer was refused"),
+            Err(_elapsed) => tracing::debug!("an edit of a live answer took too long"),
+        }
+        Ok(())
+    }
+}
