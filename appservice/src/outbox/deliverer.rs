@@ -16,6 +16,8 @@ use crate::queue::{Lost, RoomLease, Step, Work};
 use crate::shared::Shared;
 
 const LONGEST_BACKOFF: Duration = Duration::from_mins(1);
+/// What is added to the pause that the homeserver asks for, so that all rooms do not come back at once.
+const SPREAD: Duration = Duration::from_millis(100);
 
 /// The work on the outbox.
 pub(crate) struct Deliverer {
@@ -67,7 +69,7 @@ impl Deliverer {
 
     async fn later(&self, waiting: &Waiting, error: &IntentError) -> Result<Step, StoreError> {
         let after = self.outbox.queue.random().jitter(backoff(waiting.attempts, LONGEST_BACKOFF));
-        let after = error.retry_after().map_or(after, |asked| asked.max(Duration::from_millis(1)));
+        let after = error.retry_after().map_or(after, |asked| asked + self.outbox.queue.random().jitter(SPREAD));
         if waiting.attempts == 0 {
             warn!(room_id = %waiting.send.room_id, %error, "a send waits for the homeserver");
         }

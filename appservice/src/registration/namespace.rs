@@ -31,7 +31,7 @@ impl Namespace {
         let compiled = RegexBuilder::new(&format!("^(?:{expression})")).unicode(false).build();
         let compiled = compiled.map_err(|error| RegistrationError::Value {
             key: "namespaces",
-            problem: format!("hold `{expression}`, which is no regular expression: {error}"),
+            problem: format!("hold `{expression}`, which is no regular expression ({})", summary(&error)),
         })?;
         Ok(Self { exclusive, expression: expression.to_owned(), compiled })
     }
@@ -62,6 +62,12 @@ impl Namespaces {
     pub fn owns_user(&self, user: &UserId) -> bool {
         self.users.iter().any(|namespace| namespace.exclusive && namespace.contains(user.as_str()))
     }
+}
+
+/// The last line says what is wrong; those before it draw where.
+fn summary(error: &regex::Error) -> String {
+    let text = error.to_string();
+    text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
 /// Like `regex::escape`, but leaves `-` alone, which means nothing outside of brackets.

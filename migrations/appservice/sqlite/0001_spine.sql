@@ -42,6 +42,7 @@ CREATE TABLE outbox (
     room_id TEXT NOT NULL,
     event_type TEXT NOT NULL,
     content TEXT NOT NULL,
+    replaces BIGINT, -- the row whose event this one edits
     state TEXT NOT NULL, -- waiting, delivered, failed
     event_id TEXT,
     reason TEXT,
