@@ -8,6 +8,7 @@ use ruma::{OwnedServerName, OwnedUserId, UserId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::event::ID_MAX_BYTES;
 use crate::handler::EventHandler;
 use crate::health::{Health, keep_pinging, ping};
 use crate::homeserver::{Homeserver, IntentError};
@@ -122,7 +123,8 @@ impl Appservice {
         if !is_localpart(localpart) {
             return Err(invalid());
         }
-        UserId::parse_with_server_name(localpart, &self.inner.shared.server_name).map_err(|_| invalid())
+        let user = UserId::parse_with_server_name(localpart, &self.inner.shared.server_name);
+        user.ok().filter(|user| user.as_str().len() <= ID_MAX_BYTES).ok_or_else(invalid)
     }
 
     /// The registration that it was opened with.

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 /// An id longer than this is none; a homeserver never sends one, and an index could not hold it.
-const ID_MAX_BYTES: usize = 255;
+pub(crate) const ID_MAX_BYTES: usize = 255;
 
 /// One event of a room. [Client-Server API, "Room event format"](https://spec.matrix.org/v1.16/client-server-api/#room-event-format)
 #[derive(Clone)]
@@ -70,9 +70,8 @@ impl RoomEvent {
     /// Reads an event.
     pub fn parse(raw: Box<RawValue>) -> Result<Self, MalformedEvent> {
         let head: Head<'_> = serde_json::from_str(raw.get()).map_err(|error| MalformedEvent(describe(&error)))?;
-        let event_id = head.event_id.as_str();
-        if event_id.len() > ID_MAX_BYTES || event_id.contains('\0') {
-            return Err(MalformedEvent("its event_id is too long, or holds a NUL".to_owned()));
+        if ![head.event_id.as_str(), head.room_id.as_str(), head.sender.as_str()].into_iter().all(can_be_a_key) {
+            return Err(MalformedEvent("its event_id, room_id or sender is too long, or holds a NUL".to_owned()));
         }
         if !head.content.get().starts_with('{') {
             return Err(MalformedEvent("its content is no object".to_owned()));
@@ -118,6 +117,11 @@ impl fmt::Debug for RoomEvent {
             .field("event_type", &self.event_type)
             .finish_non_exhaustive()
     }
+}
+
+/// PostgreSQL stores no NUL. An id that the database refused would hold up the homeserver's queue for ever.
+pub(crate) fn can_be_a_key(id: &str) -> bool {
+    id.len() <= ID_MAX_BYTES && !id.contains('\0')
 }
 
 /// What serde says is about keys and types; values that it quotes are cut to a length that fits a reason.

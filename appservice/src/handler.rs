@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use doorward_base::{StoreError, Tx};
 
 use crate::event::RoomEvent;
+use crate::homeserver::IntentError;
 use crate::inbox::Inbox;
 use crate::queue::RoomLease;
 
@@ -58,6 +59,18 @@ impl From<StoreError> for HandlerError {
 impl From<CompleteError> for HandlerError {
     fn from(error: CompleteError) -> Self {
         Self::Retry { reason: error.to_string(), after: None }
+    }
+}
+
+/// What may succeed later is tried again; for the rest, the event is set aside.
+impl From<IntentError> for HandlerError {
+    fn from(error: IntentError) -> Self {
+        let reason = error.to_string();
+        if error.is_retryable() {
+            Self::Retry { reason, after: error.retry_after() }
+        } else {
+            Self::Quarantine { reason }
+        }
     }
 }
 

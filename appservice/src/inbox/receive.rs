@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Row};
 
 use super::Inbox;
-use crate::event::{MalformedEvent, RoomEvent};
+use crate::event::{MalformedEvent, RoomEvent, can_be_a_key};
 use crate::sql::placeholders;
 
 /// Rows of one statement: a homeserver sends up to 100 events at once.
@@ -122,7 +122,7 @@ pub(super) async fn set_aside(
 /// The event id if there is one that can be a key, else the digest of the text, which is the same when it comes again.
 fn identify(raw: &RawValue) -> (String, Option<String>) {
     let ids: Ids = serde_json::from_str(raw.get()).unwrap_or_default();
-    let usable = |id: &String| id.len() <= 255 && !id.contains('\0');
+    let usable = |id: &String| can_be_a_key(id);
     (ids.event_id.filter(usable).unwrap_or_else(|| digest(raw.get())), ids.room_id.filter(usable))
 }
 

@@ -7,7 +7,7 @@ use ruma::{OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
 use sqlx::{AssertSqlSafe, Row};
 
-use crate::event::RoomEvent;
+use crate::event::{RoomEvent, can_be_a_key};
 use crate::sql::placeholders;
 
 const ROWS: usize = 100;
@@ -113,7 +113,7 @@ fn membership(event: &RoomEvent) -> Option<(OwnedUserId, bool)> {
     if event.event_type != "m.room.member" {
         return None;
     }
-    let user = UserId::parse(event.state_key.as_deref()?).ok()?;
+    let user = UserId::parse(event.state_key.as_deref().filter(|id| can_be_a_key(id))?).ok()?;
     let content: Content = event.content().ok()?;
     Some((user, content.membership == "join"))
 }

@@ -25,11 +25,13 @@ async fn the_list_is_asked_for_once_and_kept_by_the_events_that_follow() {
         assert_eq!(members(&appservice).await, ["@ann:example.org", "@bot:example.org"]);
         let bot = Bot::content();
         let running = Running::start(&appservice, bot.clone());
+        let mut no_user = membership("$4", "!a", "@cee:example.org", "join");
+        no_user["state_key"] = json!("not a user");
         let events = [
             membership("$1", "!a", "@bea:example.org", "join"),
             membership("$2", "!a", "@ann:example.org", "leave"),
             membership("$3", "!a", "@cee:example.org", "invite"),
-            membership("$4", "!a", "not a user", "join"),
+            no_user,
         ];
         put(&appservice, "1", &events).await;
         bot.has_seen(4).await;
