@@ -6,6 +6,7 @@
 //! or in the folder that `--tools` names, which several data folders may share.
 
 mod account;
+mod programs;
 mod settings;
 mod state;
 mod supervisor;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 
 pub(crate) use account::account;
+use programs::Programs;
 pub(crate) use settings::Upstream;
 use state::HomeserverKind;
 pub(crate) use state::State;
@@ -30,7 +32,7 @@ use tuwunel::Tuwunel;
 use crate::World;
 use crate::failure::Failure;
 use crate::files;
-use crate::terminal::Progress;
+use crate::terminal::{self, Progress};
 
 /// Where the state is kept unless `--data` names another folder.
 pub const DEFAULT_DATA: &str = ".doorward";
@@ -63,7 +65,8 @@ pub(crate) async fn provide(options: &Options<'_>, world: &World) -> Result<Loca
     let lock = lock(&folder)?;
     let mut state = State::read_or_new(&folder, &world.random)?;
     state.ports.make_free();
-    let provider = Provider { folder: &folder, options, world, progress: &progress };
+    let programs = Programs::without_secrets(&world.environment);
+    let provider = Provider { folder: &folder, options, world, progress: &progress, programs };
     let process = provider.homeserver(&mut state).await?;
     state.write(&folder)?;
     settings::write(&folder, &state, options)?;
@@ -138,22 +141,23 @@ struct Provider<'a> {
     options: &'a Options<'a>,
     world: &'a World,
     progress: &'a Progress,
+    programs: Programs,
 }
 
 impl Provider<'_> {
     /// The homeserver that has the rooms; at the first start, Tuwunel if Docker answers, else Synapse.
     async fn homeserver(&self, state: &mut State) -> Result<Supervised, Failure> {
         match state.homeserver {
-            Some(HomeserverKind::Tuwunel) if tuwunel::engine_answers().await => self.tuwunel(state).await,
+            Some(HomeserverKind::Tuwunel) if tuwunel::engine_answers(&self.programs).await => self.tuwunel(state).await,
             Some(HomeserverKind::Tuwunel) => Err(Failure::new(format_args!(
                 "the rooms of {} are in Tuwunel, and no Docker engine answers: start Docker, or name another folder with --data",
                 self.folder.display()
             ))),
-            None if tuwunel::engine_answers().await => match self.tuwunel(state).await {
+            None if tuwunel::engine_answers(&self.programs).await => match self.tuwunel(state).await {
                 Ok(process) => Ok(process),
                 Err(failure) => {
                     self.progress.finish();
-                    tracing::warn!("Tuwunel cannot be used, going on with Synapse: {failure}");
+                    terminal::tell(format_args!("Tuwunel cannot be used ({failure}); going on with Synapse"));
                     self.synapse(state).await
                 }
             },
@@ -162,13 +166,12 @@ impl Provider<'_> {
     }
 
     async fn synapse(&self, state: &mut State) -> Result<Supervised, Failure> {
-        let hidden = self.hidden();
         let folder = self.options.tools.map_or_else(|| self.folder.join("tools"), Path::to_owned);
-        let bin = Tools::in_folder(folder, hidden.clone()).synapse(self.progress).await?;
+        let bin = Tools::in_folder(folder, self.programs.clone()).synapse(self.progress).await?;
         let registration = self.registration(state, "127.0.0.1")?;
         self.progress.step("starting Synapse");
-        let synapse = Synapse::new(bin, self.folder);
-        let process = synapse.start(state, &registration, &hidden, &self.world.random).await?;
+        let synapse = Synapse::new(bin, self.folder, self.programs.clone());
+        let process = synapse.start(state, &registration, &self.world.random).await?;
         if state.homeserver.is_none() {
             self.progress.step("creating your account");
             synapse.create_human(state).await?;
@@ -178,10 +181,10 @@ impl Provider<'_> {
     }
 
     async fn tuwunel(&self, state: &mut State) -> Result<Supervised, Failure> {
-        let tuwunel = Tuwunel::new(self.folder);
+        let tuwunel = Tuwunel::new(self.folder, self.programs.clone());
         let registration = self.registration(state, Tuwunel::host())?;
         self.progress.step("starting Tuwunel in Docker");
-        let process = tuwunel.start(state, &registration, &self.hidden(), self.progress).await?;
+        let process = tuwunel.start(state, &registration, self.progress).await?;
         if state.homeserver.is_none() {
             self.progress.step("creating your account");
             if let Err(failure) = tuwunel.create_human(state).await {
@@ -197,11 +200,5 @@ impl Provider<'_> {
     fn registration(&self, state: &State, host: &str) -> Result<PathBuf, Failure> {
         let url = Url::parse(&format!("http://{host}:{}", state.ports.appservice))?;
         settings::registration(self.folder, state, url, &self.world.random)
-    }
-
-    /// Variables with secrets, which no program that we start has any use for.
-    fn hidden(&self) -> Vec<String> {
-        let ours = self.world.environment.with_prefix("DOORWARD__").map(|(name, _)| format!("DOORWARD__{name}"));
-        ours.chain(["OPENAI_API_KEY".to_owned()]).collect()
     }
 }

@@ -22,12 +22,12 @@ pub(crate) enum MatrixError {
     #[error("no HTTP client can be made: {0}")]
     Client(#[source] reqwest::Error),
     /// No answer came.
-    #[error("the homeserver at {url} does not answer: {}", innermost(source))]
+    #[error("the homeserver at {url} does not answer: {reason}")]
     Unreachable {
         /// Where it should be.
         url: String,
         /// What happened instead.
-        source: reqwest::Error,
+        reason: String,
     },
     /// The answer was an error of the specification, or of something between.
     #[error("the homeserver refused ({status} {code}): {message}")]
@@ -105,10 +105,7 @@ impl Homeserver {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let unreachable = |source: reqwest::Error| MatrixError::Unreachable {
-            url: self.url.to_string(),
-            source: source.without_url(),
-        };
+        let unreachable = |error| MatrixError::Unreachable { url: self.url.to_string(), reason: innermost(&error) };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         let answer: Value = match response.json().await {

@@ -17,6 +17,22 @@ use crate::terminal;
 /// A worker is made in about a second; whoever waits longer is told that it goes on.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What `show` prints, in this order.
+const SHOWN: [&str; 12] = [
+    "name",
+    "state",
+    "trouble",
+    "turns",
+    "waiting",
+    "description",
+    "user_id",
+    "runtime",
+    "model",
+    "grant",
+    "home_room",
+    "created_at",
+];
+
 pub(super) async fn run(command: WorkerCommand, context: &Context<'_>) -> Result<(), Failure> {
     let config = context.config()?;
     let appservice = serve::appservice(&config, context.world).await?;
@@ -105,9 +121,12 @@ fn show(agent: &Agent, load: Workload, json: bool) {
     if json {
         return terminal::say_json(&described);
     }
-    for (key, value) in described.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        terminal::say(format_args!("{key:<12} {value}"));
+    for key in SHOWN {
+        match &described[key] {
+            Value::Null => {}
+            Value::String(text) => terminal::say(format_args!("{key:<12} {text}")),
+            other => terminal::say(format_args!("{key:<12} {other}")),
+        }
     }
 }
 

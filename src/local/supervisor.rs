@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{Child, ChildStdin};
 use tokio::time::Instant;
 
+use super::programs::Programs;
 use crate::failure::Failure;
 
 /// Its arguments: a clean-up command for afterwards (may be empty), then the program and its arguments.
@@ -61,21 +62,17 @@ pub(super) struct Program {
     pub(super) cleanup: String,
     /// Where it writes.
     pub(super) log: PathBuf,
-    /// Variables that it must not inherit.
-    pub(super) hidden: Vec<String>,
 }
 
 impl Supervised {
     /// Starts `program`, after a leftover of an earlier start has gone.
-    pub(super) async fn start(program: Program) -> Result<Self, Failure> {
+    pub(super) async fn start(program: Program, programs: &Programs) -> Result<Self, Failure> {
         let log = own_log(&program.log).await?;
-        let mut command = Command::new("sh");
+        let mut command = programs.command("sh");
         command.args(["-c", SCRIPT, "doorward-supervisor", &program.cleanup]).args(&program.command);
-        for name in &program.hidden {
-            command.env_remove(name);
-        }
         let mut child = command
             .process_group(0)
+            .kill_on_drop(false)
             .stdin(Stdio::piped())
             .stdout(Stdio::from(log.try_clone()?))
             .stderr(Stdio::from(log))
@@ -148,10 +145,15 @@ async fn own_log(path: &Path) -> Result<File, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::Environment;
 
     fn program(folder: &Path, script: &str) -> Program {
         let command = ["sh", "-c", script].map(str::to_owned).to_vec();
-        Program { name: "the child", command, cleanup: String::new(), log: folder.join("log"), hidden: Vec::new() }
+        Program { name: "the child", command, cleanup: String::new(), log: folder.join("log") }
+    }
+
+    fn programs() -> Programs {
+        Programs::without_secrets(&Environment::default())
     }
 
     fn says(folder: &Path, text: &str) -> bool {
@@ -162,7 +164,7 @@ mod tests {
     async fn a_child_ends_when_its_lifeline_closes_and_its_log_is_free_again() {
         let folder = tempfile::tempdir().unwrap();
         let script = "trap 'echo goodbye; exit 0' TERM; echo hello; while :; do sleep 0.05; done";
-        let mut child = Supervised::start(program(folder.path(), script)).await.unwrap();
+        let mut child = Supervised::start(program(folder.path(), script), &programs()).await.unwrap();
         child.wait_until(async || says(folder.path(), "hello"), Duration::from_secs(10)).await.unwrap();
         drop(child.lifeline.take());
         child.child.wait().await.unwrap();
@@ -173,12 +175,14 @@ mod tests {
     #[tokio::test]
     async fn a_second_start_waits_for_the_first_to_end() {
         let folder = tempfile::tempdir().unwrap();
-        let mut first =
-            Supervised::start(program(folder.path(), "trap 'sleep 0.3; exit 0' TERM; while :; do sleep 0.05; done"))
-                .await
-                .unwrap();
+        let mut first = Supervised::start(
+            program(folder.path(), "trap 'sleep 0.3; exit 0' TERM; while :; do sleep 0.05; done"),
+            &programs(),
+        )
+        .await
+        .unwrap();
         drop(first.lifeline.take());
-        let second = Supervised::start(program(folder.path(), "exit 0")).await.unwrap();
+        let second = Supervised::start(program(folder.path(), "exit 0"), &programs()).await.unwrap();
         assert!(first.child.try_wait().unwrap().is_some() || first.child.wait().await.is_ok());
         second.stop().await;
     }
@@ -186,7 +190,8 @@ mod tests {
     #[tokio::test]
     async fn a_child_that_ends_too_early_is_quoted() {
         let folder = tempfile::tempdir().unwrap();
-        let mut child = Supervised::start(program(folder.path(), "echo no such database; exit 3")).await.unwrap();
+        let mut child =
+            Supervised::start(program(folder.path(), "echo no such database; exit 3"), &programs()).await.unwrap();
         let error = child.wait_until(async || false, Duration::from_secs(10)).await.unwrap_err().to_string();
         assert!(error.contains("no such database") && error.contains('3'), "{error}");
     }

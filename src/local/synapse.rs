@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use doorward_base::Random;
 use serde_json::{Value, json};
-use tokio::process::Command;
 
+use super::programs::Programs;
 use super::state::State;
 use super::supervisor::{Program, Supervised};
 use crate::failure::Failure;
@@ -23,12 +23,13 @@ const START: Duration = Duration::from_mins(2);
 pub(super) struct Synapse {
     bin: PathBuf,
     folder: PathBuf,
+    programs: Programs,
 }
 
 impl Synapse {
     /// `bin` is the one of its virtual environment, `data` the data folder.
-    pub(super) fn new(bin: PathBuf, data: &Path) -> Self {
-        Self { bin, folder: data.join("synapse") }
+    pub(super) fn new(bin: PathBuf, data: &Path, programs: Programs) -> Self {
+        Self { bin, folder: data.join("synapse"), programs }
     }
 
     /// Writes its configuration and starts it; returns when it answers.
@@ -36,7 +37,6 @@ impl Synapse {
         &self,
         state: &State,
         registration: &Path,
-        hidden: &[String],
         random: &Random,
     ) -> Result<Supervised, Failure> {
         files::private_folder(&self.folder)?;
@@ -45,13 +45,15 @@ impl Synapse {
         self.write_json("homeserver.yaml", &self.config(state, registration))?;
         let python = self.bin.join("python").display().to_string();
         let config = self.config_file().display().to_string();
-        let mut process = Supervised::start(Program {
-            name: "Synapse",
-            command: [python.as_str(), "-m", "synapse.app.homeserver", "-c", &config].map(str::to_owned).to_vec(),
-            cleanup: String::new(),
-            log: self.folder.join("homeserver.log"),
-            hidden: hidden.to_vec(),
-        })
+        let mut process = Supervised::start(
+            Program {
+                name: "Synapse",
+                command: [python.as_str(), "-m", "synapse.app.homeserver", "-c", &config].map(str::to_owned).to_vec(),
+                cleanup: String::new(),
+                log: self.folder.join("homeserver.log"),
+            },
+            &self.programs,
+        )
         .await?;
         let homeserver = Homeserver::at(state.homeserver_url())?;
         process.wait_until(async || homeserver.versions().await.is_ok(), START).await?;
@@ -63,7 +65,9 @@ impl Synapse {
         let password_file = self.folder.join("password");
         // A file, because arguments are visible to every user of the machine.
         files::replace_private(&password_file, &state.human.password)?;
-        let output = Command::new(self.bin.join("register_new_matrix_user"))
+        let output = self
+            .programs
+            .command(self.bin.join("register_new_matrix_user"))
             .args(["--user", &state.human.name, "--no-admin", "--exists-ok", "--password-file"])
             .arg(&password_file)
             .arg("--config")

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
 
+use super::programs::Programs;
 use crate::failure::Failure;
 use crate::files;
 use crate::terminal::Progress;
@@ -21,13 +21,13 @@ const PYTHONS: [&str; 7] = ["python3", "python3.14", "python3.13", "python3.12",
 #[derive(Clone, Debug)]
 pub(super) struct Tools {
     folder: PathBuf,
-    hidden: Vec<String>,
+    programs: Programs,
 }
 
 impl Tools {
-    /// `hidden` are variables that no installer needs to see.
-    pub(super) fn in_folder(folder: PathBuf, hidden: Vec<String>) -> Self {
-        Self { folder, hidden }
+    /// Kept in `folder`, installed with the help of `programs`.
+    pub(super) fn in_folder(folder: PathBuf, programs: Programs) -> Self {
+        Self { folder, programs }
     }
 
     /// The `bin` folder of Synapse's virtual environment, installed first if it is not there whole.
@@ -51,7 +51,7 @@ impl Tools {
         progress.step("looking for Python");
         let python = self.python().await?;
         progress.step(&format!("making a virtual environment in {}", home.display()));
-        let output = self.command(&python).args(["-m", "venv"]).arg(home).output().await?;
+        let output = self.programs.command(&python).args(["-m", "venv"]).arg(home).output().await?;
         succeeded(&output, "making a virtual environment")?;
         progress.step(&format!("downloading Synapse {SYNAPSE} from PyPI (about 30 MB, only this once)"));
         self.pip_install(home, progress).await?;
@@ -61,11 +61,11 @@ impl Tools {
     async fn pip_install(&self, home: &Path, progress: &Progress) -> Result<(), Failure> {
         let package = format!("matrix-synapse=={SYNAPSE}");
         let mut child = self
-            .command(&home.join("bin/python").display().to_string())
+            .programs
+            .command(home.join("bin/python"))
             .args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--prefer-binary", &package])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()?;
         let mut lines = BufReader::new(child.stdout.take().ok_or_else(|| Failure::new("pip has no output"))?).lines();
         let errors = tokio::spawn(async move { child.wait_with_output().await });
@@ -81,7 +81,7 @@ impl Tools {
         let (oldest, mut complaint) = (OLDEST_PYTHON, None);
         for python in PYTHONS {
             let probe = "import sys; print(*sys.version_info[:2]); import venv, ensurepip";
-            let Ok(output) = self.command(python).args(["-c", probe]).output().await else { continue };
+            let Ok(output) = self.programs.command(python).args(["-c", probe]).output().await else { continue };
             let found = version(&String::from_utf8_lossy(&output.stdout));
             match found {
                 Some(version) if version >= oldest && output.status.success() => return Ok(python.to_owned()),
@@ -102,15 +102,6 @@ impl Tools {
         Err(Failure::new(complaint.unwrap_or_else(|| {
             format!("no Python was found: install Python {}.{} or newer, or start Docker", oldest.0, oldest.1)
         })))
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command.stdin(Stdio::null());
-        for name in &self.hidden {
-            command.env_remove(name);
-        }
-        command
     }
 }
 

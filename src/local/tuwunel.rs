@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::process::Command;
 
+use super::programs::Programs;
 use super::state::State;
 use super::supervisor::{Program, Supervised};
 use crate::failure::Failure;
@@ -22,9 +22,9 @@ const START: Duration = Duration::from_mins(1);
 const INSIDE: &str = "/data";
 
 /// Whether a Docker engine answers quickly.
-pub(super) async fn engine_answers() -> bool {
-    let mut command = Command::new("docker");
-    command.args(["info", "--format", "{{.ServerVersion}}"]).kill_on_drop(true);
+pub(super) async fn engine_answers(programs: &Programs) -> bool {
+    let mut command = programs.command("docker");
+    command.args(["info", "--format", "{{.ServerVersion}}"]);
     let output = tokio::time::timeout(ENGINE_ANSWERS, command.output()).await;
     // The client ends well even if no engine is there; only the engine has a version.
     matches!(output, Ok(Ok(output)) if output.status.success() && !output.stdout.trim_ascii().is_empty())
@@ -34,12 +34,13 @@ pub(super) async fn engine_answers() -> bool {
 #[derive(Debug)]
 pub(super) struct Tuwunel {
     folder: PathBuf,
+    programs: Programs,
 }
 
 impl Tuwunel {
     /// `data` is the data folder.
-    pub(super) fn new(data: &Path) -> Self {
-        Self { folder: data.join("tuwunel") }
+    pub(super) fn new(data: &Path, programs: Programs) -> Self {
+        Self { folder: data.join("tuwunel"), programs }
     }
 
     /// How the container reaches a listener on this machine's loopback.
@@ -52,19 +53,20 @@ impl Tuwunel {
         &self,
         state: &State,
         registration: &Path,
-        hidden: &[String],
         progress: &Progress,
     ) -> Result<Supervised, Failure> {
         self.write_files(state, registration)?;
-        pull(progress).await?;
+        self.pull(progress).await?;
         let name = format!("doorward-tuwunel-{}", state.ports.homeserver);
-        let mut process = Supervised::start(Program {
-            name: "Tuwunel",
-            command: self.command(&name, state.ports.homeserver)?,
-            cleanup: format!("docker rm --force {name}"),
-            log: self.folder.join("homeserver.log"),
-            hidden: hidden.to_vec(),
-        })
+        let mut process = Supervised::start(
+            Program {
+                name: "Tuwunel",
+                command: self.command(&name, state.ports.homeserver)?,
+                cleanup: format!("docker rm --force {name}"),
+                log: self.folder.join("homeserver.log"),
+            },
+            &self.programs,
+        )
         .await?;
         let homeserver = Homeserver::at(state.homeserver_url())?;
         if let Err(failure) = process.wait_until(async || homeserver.versions().await.is_ok(), START).await {
@@ -111,6 +113,20 @@ impl Tuwunel {
         Ok(files::replace_private(&self.folder.join("tuwunel.toml"), &toml::to_string(&config)?)?)
     }
 
+    async fn pull(&self, progress: &Progress) -> Result<(), Failure> {
+        let docker = || self.programs.command("docker");
+        if docker().args(["image", "inspect", IMAGE]).output().await?.status.success() {
+            return Ok(());
+        }
+        progress.step(&format!("downloading {IMAGE} (only this once)"));
+        let output = docker().args(["pull", "--quiet", IMAGE]).output().await?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(Failure::new(format_args!("docker pull {IMAGE} failed: {}", said.trim())))
+    }
+
     fn command(&self, name: &str, port: u16) -> Result<Vec<String>, Failure> {
         let folder = std::path::absolute(&self.folder)?;
         let owner = std::fs::metadata(&folder)?;
@@ -131,19 +147,6 @@ impl Tuwunel {
 /// On Linux a container can use the loopback of the machine; elsewhere it runs in a virtual machine.
 fn shares_the_network() -> bool {
     cfg!(target_os = "linux")
-}
-
-async fn pull(progress: &Progress) -> Result<(), Failure> {
-    let present = Command::new("docker").args(["image", "inspect", IMAGE]).output().await?;
-    if present.status.success() {
-        return Ok(());
-    }
-    progress.step(&format!("downloading {IMAGE} (only this once)"));
-    let output = Command::new("docker").args(["pull", "--quiet", IMAGE]).output().await?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(Failure::new(format_args!("docker pull {IMAGE} failed: {}", String::from_utf8_lossy(&output.stderr).trim())))
 }
 
 async fn register(homeserver: &Homeserver, request: &Value) -> Result<Value, MatrixError> {
