@@ -5,6 +5,7 @@ mod views;
 
 use std::sync::Arc;
 
+use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
@@ -72,7 +73,8 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
     ([("content-type", "text/plain; version=0.0.4")], text).into_response()
 }
 
-async fn mint(State(admin): State<Arc<Admin>>, body: Bytes) -> Answer {
+async fn mint(State(admin): State<Arc<Admin>>, body: Result<Bytes, BytesRejection>) -> Answer {
+    let body = body.map_err(AdminError::bad_request)?;
     let asked: MintRequest = serde_json::from_slice(&body).map_err(AdminError::bad_request)?;
     let consumer = ConsumerName::new(&asked.consumer).map_err(AdminError::bad_request)?;
     check_known(&admin.grants, &asked.grants).map_err(AdminError::bad_request)?;
@@ -98,7 +100,12 @@ async fn list_secrets(State(admin): State<Arc<Admin>>) -> Answer {
     Ok(Json(json!({ "secrets": admin.secrets.list().await? })).into_response())
 }
 
-async fn set_secret(State(admin): State<Arc<Admin>>, Path(name): Path<String>, body: Bytes) -> Answer {
+async fn set_secret(
+    State(admin): State<Arc<Admin>>,
+    Path(name): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
+    let body = body.map_err(AdminError::bad_request)?;
     let name = SecretName::new(&name).map_err(AdminError::bad_request)?;
     let value = Credential::from_input(&body).map_err(AdminError::bad_request)?;
     admin.secrets.set(&name, &value).await?;
@@ -113,12 +120,14 @@ async fn remove_secret(State(admin): State<Arc<Admin>>, Path(name): Path<String>
     Ok(Json(json!({ "removed": name })).into_response())
 }
 
-async fn list_audit(State(admin): State<Arc<Admin>>, Query(query): Query<AuditQuery>) -> Answer {
+async fn list_audit(State(admin): State<Arc<Admin>>, query: Result<Query<AuditQuery>, QueryRejection>) -> Answer {
+    let Query(query) = query.map_err(AdminError::bad_request)?;
     let rows = admin.audit.list(query.consumer.as_deref(), query.limit).await?;
     Ok(Json(json!({ "audit": rows })).into_response())
 }
 
-async fn usage(State(admin): State<Arc<Admin>>, Query(query): Query<UsageQuery>) -> Answer {
+async fn usage(State(admin): State<Arc<Admin>>, query: Result<Query<UsageQuery>, QueryRejection>) -> Answer {
+    let Query(query) = query.map_err(AdminError::bad_request)?;
     let since = query.since(admin.clock.now()).map_err(AdminError::bad_request)?;
     Ok(Json(json!({ "usage": admin.audit.usage(query.consumer.as_deref(), since).await? })).into_response())
 }

@@ -1,5 +1,7 @@
 //! `doorward check`, as far as upstreams go: one finding each, with the cure.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use reqwest::header::HeaderMap;
 
@@ -7,6 +9,9 @@ use crate::config::UpstreamKind;
 use crate::consumer::Endpoint;
 use crate::credentials::{CredentialError, Credentials};
 use crate::upstream::Upstream;
+
+/// A check is waited for by a person.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What was found out about one thing.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -52,7 +57,7 @@ pub(crate) async fn check(upstream: &Upstream, credentials: &Credentials, client
             return Finding::bad(upstream, message, "set the credential again, on one line".to_owned());
         }
     }
-    judge(upstream, client.get(url).headers(headers).send().await)
+    judge(upstream, client.get(url).headers(headers).timeout(PATIENCE).send().await)
 }
 
 fn judge(upstream: &Upstream, answer: Result<reqwest::Response, reqwest::Error>) -> Finding {

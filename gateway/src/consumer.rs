@@ -84,11 +84,10 @@ impl Consumers {
         let mut watched = self.open_calls.open(&consumer);
         let work = async {
             let target = Target::parse(&head.uri)?;
-            let stripped = outgoing::strip(&head.headers);
             let ask = match Ask::read(&head, &target, body, self.request_body).await? {
                 Ask::Inference(ask) => ask,
                 Ask::Models(wanted) => {
-                    let list = self.models(&consumer, wanted.as_deref(), &target, stripped).await;
+                    let list = self.models(&consumer, wanted.as_deref(), &target).await;
                     return list.map(Outcome::Answered);
                 }
             };
@@ -96,6 +95,7 @@ impl Consumers {
             let permit = self.policy.authorize(&consumer, &ask)?;
             call.is_permitted(&permit);
             // A budget is reserved and a human is asked here: there is a permit, and nothing has left yet.
+            let stripped = outgoing::strip(&head.headers);
             let outgoing = outgoing::inject(&self.credentials, &permit, &target, stripped).await?;
             let answer = self.forwarder.forward(&permit, Method::POST, outgoing, ask.body).await?;
             Ok(Outcome::Relayed(answer))

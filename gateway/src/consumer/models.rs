@@ -42,10 +42,9 @@ impl Consumers {
         consumer: &Consumer,
         wanted: Option<&str>,
         target: &Target,
-        headers: Stripped,
     ) -> Result<Bytes, Refusal> {
         let permits = self.policy.authorize_listing();
-        let lists = join_all(permits.iter().map(|permit| self.models_of(permit, target, headers.clone()))).await;
+        let lists = join_all(permits.iter().map(|permit| self.models_of(permit, target))).await;
         let mut models = Vec::new();
         let mut first_reason = None;
         let mut answered = permits.is_empty();
@@ -66,8 +65,8 @@ impl Consumers {
         }
     }
 
-    async fn models_of(&self, permit: &Permit, target: &Target, headers: Stripped) -> Result<Vec<Model>, Refusal> {
-        let outgoing = outgoing::inject(&self.credentials, permit, target, headers).await?;
+    async fn models_of(&self, permit: &Permit, target: &Target) -> Result<Vec<Model>, Refusal> {
+        let outgoing = outgoing::inject(&self.credentials, permit, target, Stripped::nothing()).await?;
         let answer = self.forwarder.forward(permit, Method::GET, outgoing, Bytes::new()).await?;
         let garbage = || Refusal::NoModelList(permit.upstream().name.clone());
         if !answer.status.is_success() {

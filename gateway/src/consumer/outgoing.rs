@@ -9,13 +9,20 @@ use crate::credentials::{CredentialError, Credentials};
 use crate::policy::Permit;
 
 /// Headers of a caller, without anything that is a credential or belongs to the connection.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Stripped(HeaderMap);
 
 /// A request as it leaves the gateway, but for its body. It holds the credential, so it has no `Debug`.
 pub(crate) struct Outgoing {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
+}
+
+impl Stripped {
+    /// For a request of the gateway's own, whose answer it has to read itself: uncompressed and unconditional.
+    pub(crate) fn nothing() -> Self {
+        Self(HeaderMap::new())
+    }
 }
 
 /// Removes what must not go further.
