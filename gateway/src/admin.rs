@@ -122,12 +122,12 @@ async fn remove_secret(State(admin): State<Arc<Admin>>, Path(name): Path<String>
 
 async fn list_audit(State(admin): State<Arc<Admin>>, query: Result<Query<AuditQuery>, QueryRejection>) -> Answer {
     let Query(query) = query.map_err(AdminError::bad_request)?;
-    let rows = admin.audit.list(query.consumer.as_deref(), query.limit).await?;
+    let rows = admin.audit.list(query.consumer(), query.limit).await?;
     Ok(Json(json!({ "audit": rows })).into_response())
 }
 
 async fn usage(State(admin): State<Arc<Admin>>, query: Result<Query<UsageQuery>, QueryRejection>) -> Answer {
     let Query(query) = query.map_err(AdminError::bad_request)?;
     let since = query.since(admin.clock.now()).map_err(AdminError::bad_request)?;
-    Ok(Json(json!({ "usage": admin.audit.usage(query.consumer.as_deref(), since).await? })).into_response())
+    Ok(Json(json!({ "usage": admin.audit.usage(query.consumer(), since).await? })).into_response())
 }

@@ -87,6 +87,7 @@ impl Consumers {
             let ask = match Ask::read(&head, &target, body, self.request_body).await? {
                 Ask::Inference(ask) => ask,
                 Ask::Models(wanted) => {
+                    call.asks_for_models();
                     let list = self.models(&consumer, wanted.as_deref(), &target).await;
                     return list.map(Outcome::Answered);
                 }

@@ -41,7 +41,7 @@ impl MintRequest {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AuditQuery {
-    pub(super) consumer: Option<String>,
+    consumer: Option<String>,
     #[serde(default = "default_rows")]
     pub(super) limit: u32,
 }
@@ -54,14 +54,29 @@ fn default_rows() -> u32 {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UsageQuery {
-    pub(super) consumer: Option<String>,
+    consumer: Option<String>,
     since: Option<String>,
 }
 
+impl AuditQuery {
+    pub(super) fn consumer(&self) -> Option<&str> {
+        given(self.consumer.as_ref())
+    }
+}
+
+/// `?consumer=` asks for all of them, as a form with an empty field does.
+fn given(value: Option<&String>) -> Option<&str> {
+    value.map(String::as_str).filter(|value| !value.is_empty())
+}
+
 impl UsageQuery {
+    pub(super) fn consumer(&self) -> Option<&str> {
+        given(self.consumer.as_ref())
+    }
+
     /// A time in RFC 3339, or a duration before now; the beginning of time if nothing is said.
     pub(super) fn since(&self, now: Timestamp) -> Result<Timestamp, &'static str> {
-        let Some(since) = self.since.as_deref() else { return Ok(Timestamp::from_millis(0)) };
+        let Some(since) = given(self.since.as_ref()) else { return Ok(Timestamp::from_millis(0)) };
         if let Ok(before) = since.parse::<HumanDuration>() {
             let millis = i64::try_from(before.0.as_millis()).unwrap_or(i64::MAX);
             return Ok(Timestamp::from_millis(now.as_millis().saturating_sub(millis)));

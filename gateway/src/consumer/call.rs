@@ -73,6 +73,11 @@ impl Call {
         self.row.upstream = Some(permit.upstream().name.clone());
     }
 
+    /// Everyone with a good token may ask for the list of models.
+    pub(super) fn asks_for_models(&mut self) {
+        self.row.decision = Decision::Allowed;
+    }
+
     /// Ends the call with an answer of our own.
     pub(super) fn refuse(mut self, refusal: &Refusal) -> Response {
         let (status, code) = refusal.status_and_code();
@@ -83,7 +88,6 @@ impl Call {
 
     /// Ends the call with an answer that the gateway put together.
     pub(super) fn answer(mut self, body: Bytes) -> Response {
-        self.row.decision = Decision::Allowed;
         self.row.response_bytes = body.len() as u64;
         self.ends_with(StatusCode::OK, Ending::Complete);
         ([(CONTENT_TYPE, "application/json")], body).into_response()

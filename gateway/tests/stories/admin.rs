@@ -113,7 +113,7 @@ async fn audit_usage_and_metrics_tell_what_was_asked() {
 
     let used =
         json!([{ "consumer": "alice", "model": "gpt-5", "requests": 2, "prompt_tokens": 14, "completion_tokens": 10 }]);
-    for since in ["", "since=1h", "since=2023-11-14T22:00:00Z"] {
+    for since in ["", "consumer=&since=", "since=1h", "since=2023-11-14T22:00:00Z"] {
         assert_eq!(ask(&rig, "GET", &format!("/admin/v1/usage?{since}"), "").await, (200, json!({ "usage": used })));
     }
     assert_eq!(ask(&rig, "GET", "/admin/v1/usage?since=2024-01-01T00:00:00Z", "").await.1, json!({ "usage": [] }));

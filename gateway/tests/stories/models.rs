@@ -1,5 +1,6 @@
 //! `/v1/models`: what a consumer may know of.
 
+use doorward_gateway::Decision;
 use serde_json::{Value, json};
 use wiremock::matchers::{header, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -63,4 +64,5 @@ async fn an_upstream_that_is_down_hides_its_own_models_alone() {
     let token = alone.token("default").await;
     let answer = alone.client.get(alone.url("/v1/models")).bearer_auth(token).send().await.unwrap();
     assert_eq!(error(answer, 502).await["code"], "upstream_unreachable");
+    assert_eq!(alone.audit_row().await.decision, Decision::Allowed);
 }
