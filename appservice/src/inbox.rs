@@ -11,7 +11,7 @@ use doorward_base::{Clock, Database, Random, StoreError, Tx};
 use sqlx::Row;
 
 use crate::handler::CompleteError;
-use crate::queue::{Lost, RoomLease, RoomQueue};
+use crate::queue::{Lost, RoomLease, RoomQueue, Step};
 
 pub(crate) use dispatcher::Dispatcher;
 
@@ -70,18 +70,33 @@ impl Inbox {
 
     /// Marks an event handled: its row stays, to know it by if it comes again; its text goes.
     pub(crate) async fn complete(&self, tx: &mut Tx, lease: &RoomLease, seq: i64) -> Result<(), CompleteError> {
-        self.end(tx, lease, seq, "handled").await
+        self.end(tx, seq, "handled").await?;
+        self.queue.finish_one(tx, lease).await?.map_err(|Lost| CompleteError::LeaseLost)
     }
 
-    async fn quarantine(&self, lease: &RoomLease, event: &Waiting, reason: &str) -> Result<(), CompleteError> {
+    /// The same in a transaction of its own, when the handler has returned.
+    async fn complete_and_release(&self, lease: &RoomLease, seq: i64) -> Result<Step, CompleteError> {
         let mut tx = self.database.write().await?;
-        self.end(&mut tx, lease, event.seq, "quarantined").await?;
+        self.end(&mut tx, seq, "handled").await?;
+        self.finish(tx, lease).await
+    }
+
+    async fn quarantine(&self, lease: &RoomLease, event: &Waiting, reason: &str) -> Result<Step, CompleteError> {
+        let mut tx = self.database.write().await?;
+        self.end(&mut tx, event.seq, "quarantined").await?;
         let room_id = Some(lease.room_id.as_str());
         receive::set_aside(&mut tx, &event.event_id, room_id, &event.raw, reason, self.clock.now()).await?;
-        Ok(tx.commit().await?)
+        self.finish(tx, lease).await
     }
 
-    async fn end(&self, tx: &mut Tx, lease: &RoomLease, seq: i64, state: &str) -> Result<(), CompleteError> {
+    async fn finish(&self, mut tx: Tx, lease: &RoomLease) -> Result<Step, CompleteError> {
+        let finished = self.queue.finish_one_and_release(&mut tx, lease).await?;
+        let step = finished.map_err(|Lost| CompleteError::LeaseLost)?;
+        tx.commit().await?;
+        Ok(step)
+    }
+
+    async fn end(&self, tx: &mut Tx, seq: i64, state: &str) -> Result<(), CompleteError> {
         let ended =
             sqlx::query("UPDATE inbox SET state = $1, raw = NULL, ended_at = $2 WHERE seq = $3 AND state = 'waiting'")
                 .bind(state)
@@ -90,10 +105,7 @@ impl Inbox {
                 .execute(tx.connection())
                 .await
                 .map_err(StoreError::from)?;
-        match self.queue.finish_one(tx, lease).await? {
-            Ok(()) if ended.rows_affected() == 1 => Ok(()),
-            Ok(()) | Err(Lost) => Err(CompleteError::LeaseLost),
-        }
+        if ended.rows_affected() == 1 { Ok(()) } else { Err(CompleteError::LeaseLost) }
     }
 
     /// Counts an attempt that failed. An event that was completed all the same is left alone.

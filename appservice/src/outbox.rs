@@ -11,7 +11,7 @@ use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedTransactionId, OwnedUserId, 
 use serde_json::{Value, json};
 use sqlx::Row;
 
-use crate::queue::{Lost, RoomLease, RoomQueue};
+use crate::queue::{Finished, Lost, RoomLease, RoomQueue, Step};
 
 pub(crate) use deliverer::Deliverer;
 pub use replacement::replacement;
@@ -182,9 +182,9 @@ impl Outbox {
         }))
     }
 
-    async fn end(&self, lease: &RoomLease, seq: i64, delivery: &Delivery) -> Result<Result<(), Lost>, StoreError> {
+    async fn end(&self, lease: &RoomLease, seq: i64, delivery: &Delivery) -> Result<Finished, StoreError> {
         let (state, event_id, reason) = match delivery {
-            Delivery::Waiting => return Ok(Ok(())),
+            Delivery::Waiting => return Ok(Ok(Step::Worked)),
             Delivery::Delivered(event_id) => ("delivered", Some(event_id.as_str()), None),
             Delivery::Failed { reason } => ("failed", None, Some(reason.replace('\0', ""))),
         };
@@ -200,10 +200,12 @@ impl Outbox {
         .bind(seq)
         .execute(tx.connection())
         .await?;
-        match self.queue.finish_one(&mut tx, lease).await? {
-            Ok(()) if ended.rows_affected() == 1 => tx.commit().await.map(Ok),
-            Ok(()) | Err(Lost) => Ok(Err(Lost)),
+        let finished = self.queue.finish_one_and_release(&mut tx, lease).await?;
+        if ended.rows_affected() == 0 || finished.is_err() {
+            return Ok(Err(Lost));
         }
+        tx.commit().await?;
+        Ok(finished)
     }
 
     async fn count_attempt(&self, seq: i64) -> Result<(), StoreError> {

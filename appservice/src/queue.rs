@@ -44,6 +44,9 @@ pub(crate) struct RoomLease {
 #[derive(Debug)]
 pub(crate) struct Lost;
 
+/// Whether the room has more to do.
+pub(crate) type Finished = Result<Step, Lost>;
+
 impl RoomQueue {
     pub(crate) fn new(name: &'static str, database: Database, clock: Arc<dyn Clock>, random: Random) -> Self {
         Self { name, database, clock, random, wake: Arc::new(Notify::new()) }
@@ -152,6 +155,25 @@ impl RoomQueue {
         .execute(tx.connection())
         .await?;
         Ok(if done.rows_affected() == 1 { Ok(()) } else { Err(Lost) })
+    }
+
+    /// Counts one row of the room as worked and, if it was the last, gives the room back in the same transaction: one write less.
+    /// Only for work that has nothing left to do then.
+    pub(crate) async fn finish_one_and_release(&self, tx: &mut Tx, lease: &RoomLease) -> Result<Finished, StoreError> {
+        let row = sqlx::query(
+            "UPDATE room_queue SET waiting = waiting - 1, \
+             ready_at = CASE WHEN waiting = 1 THEN $1 ELSE ready_at END, \
+             lease_token = CASE WHEN waiting = 1 THEN NULL ELSE lease_token END \
+             WHERE queue = $2 AND room_id = $3 AND lease_token = $4 RETURNING waiting",
+        )
+        .bind(self.now())
+        .bind(self.name)
+        .bind(lease.room_id.as_str())
+        .bind(lease.token.as_str())
+        .fetch_optional(tx.connection())
+        .await?;
+        let Some(row) = row else { return Ok(Err(Lost)) };
+        Ok(Ok(if row.try_get::<i64, _>(0)? == 0 { Step::WorkedLast } else { Step::Worked }))
     }
 
     /// What a process that has died left claimed can be claimed at once. One process at a time works on a SQLite database, so

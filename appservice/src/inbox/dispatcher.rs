@@ -63,9 +63,8 @@ impl Dispatcher {
         if said && !self.inbox.is_waiting(waiting.seq).await? {
             return Ok(Step::Worked);
         }
-        let mut tx = self.inbox.database.write().await?;
-        match self.inbox.complete(&mut tx, lease, waiting.seq).await {
-            Ok(()) => tx.commit().await.map(|()| Step::Worked),
+        match self.inbox.complete_and_release(lease, waiting.seq).await {
+            Ok(step) => Ok(step),
             Err(CompleteError::LeaseLost) => Ok(Step::Lost),
             Err(CompleteError::Store(error)) => Err(error),
         }
@@ -95,9 +94,9 @@ impl Dispatcher {
 
     async fn set_aside(&self, lease: &RoomLease, waiting: &Waiting, reason: &str) -> Result<Step, StoreError> {
         match self.inbox.quarantine(lease, waiting, reason).await {
-            Ok(()) => {
+            Ok(step) => {
                 error!(event_id = waiting.event_id, room_id = %lease.room_id, reason, "an event was set aside");
-                Ok(Step::Worked)
+                Ok(step)
             }
             Err(CompleteError::LeaseLost) if !self.inbox.is_waiting(waiting.seq).await? => Ok(Step::Worked),
             Err(CompleteError::LeaseLost) => Ok(Step::Lost),

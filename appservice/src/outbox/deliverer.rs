@@ -12,7 +12,7 @@ use super::{Delivery, Outbox, Waiting, replacement};
 use crate::homeserver::IntentError;
 use crate::inbox::backoff;
 use crate::intent::Intent;
-use crate::queue::{Lost, RoomLease, Step, Work};
+use crate::queue::{RoomLease, Step, Work};
 use crate::shared::Shared;
 
 const LONGEST_BACKOFF: Duration = Duration::from_mins(1);
@@ -39,10 +39,7 @@ impl Work for Deliverer {
                 Delivery::Failed { reason: error.to_string() }
             }
         };
-        Ok(match self.outbox.end(lease, waiting.seq, &delivery).await? {
-            Ok(()) => Step::Worked,
-            Err(Lost) => Step::Lost,
-        })
+        Ok(self.outbox.end(lease, waiting.seq, &delivery).await?.unwrap_or(Step::Lost))
     }
 }
 

@@ -29,6 +29,8 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 pub(crate) enum Step {
     /// It is done with.
     Worked,
+    /// It is done with, there is no other, and the room was given back.
+    WorkedLast,
     /// There was none.
     Empty,
     /// It waits, and so does the rest of its room.
@@ -147,6 +149,7 @@ async fn work_room(queue: RoomQueue, work: Arc<dyn Work>, lease: RoomLease, stop
         };
         match step {
             Ok(Step::Worked) => {}
+            Ok(Step::WorkedLast) => return,
             Ok(Step::Empty) => break,
             Ok(Step::Later(after)) => return give_back(&queue, &lease, after).await,
             Ok(Step::Lost) => return warn!(queue = queue.name, room_id = %lease.room_id, "the lease was lost"),

@@ -170,3 +170,25 @@ async fn rooms_are_worked_side_by_side_but_not_all_at_once() {
     assert!((2..=64).contains(&most), "{most} at once");
     assert_eq!(queue.next_ready().await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn a_room_is_given_back_with_its_last_row_and_not_before() {
+    on_both_engines(async |url| {
+        let queue = open(url, &clock(), 1).await;
+        add(&queue, "!a", 2).await;
+        let lease = queue.claim(1).await.unwrap().remove(0);
+        let finish = async || {
+            let mut tx = queue.database.write().await.unwrap();
+            let finished = queue.finish_one_and_release(&mut tx, &lease).await.unwrap();
+            tx.commit().await.unwrap();
+            finished
+        };
+        assert!(matches!(finish().await, Ok(Step::Worked)));
+        assert!(queue.claim(1).await.unwrap().is_empty());
+        assert!(matches!(finish().await, Ok(Step::WorkedLast)));
+        assert!(finish().await.is_err(), "the room is no longer ours");
+        add(&queue, "!a", 1).await;
+        assert_eq!(queue.claim(1).await.unwrap().len(), 1);
+    })
+    .await;
+}

@@ -58,6 +58,18 @@ async fn each_refusal_is_one_clear_sentence_with_a_cure() {
 }
 
 #[tokio::test]
+async fn synapse_that_stumbles_over_its_own_timer_has_reached_us() {
+    for message in ["AlreadyCalled: Tried to cancel an already-called event.", "AlreadyCancelled: Tried to cancel"] {
+        let (_folder, url) = sqlite();
+        let homeserver = Homeserver::start().await;
+        let stumbled = json!({"errcode": "M_CONNECTION_FAILED", "error": message});
+        homeserver.refuse("POST", "/ping$", 99, 502, stumbled).await;
+        let appservice = open(url, &homeserver.url()).await;
+        appservice.ping().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_homeserver_that_is_down_is_unreachable_and_named() {
     let (_folder, url) = sqlite();
     let appservice = open(url, "http://127.0.0.1:1").await;
