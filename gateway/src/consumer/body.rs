@@ -13,6 +13,8 @@ use serde_json::value::RawValue;
 use super::refusal::Refusal;
 
 const LONGEST_MODEL: usize = 256;
+/// No spelling of a deciding key is longer, even if each of its letters took three bytes.
+const LONGEST_SPELLING: usize = 64;
 
 /// What a body asks for, as far as policy decides on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -151,6 +153,9 @@ impl<'de> Visitor<'de> for ToolVisitor {
 
 /// Which of the deciding keys this is; an error if some servers would take it for one and others not.
 fn decides(key: &str, deciding: &[&'static str]) -> Result<Option<&'static str>, String> {
+    if key.len() > LONGEST_SPELLING {
+        return Ok(None);
+    }
     let folded = fold(key);
     match deciding.iter().find(|deciding| **deciding == folded) {
         Some(deciding) if *deciding == key => Ok(Some(deciding)),
