@@ -23,7 +23,8 @@ pub trait EventHandler: Send + Sync + 'static {
 /// What is to become of an event that was not handled.
 #[derive(Debug, thiserror::Error)]
 pub enum HandlerError {
-    /// The same event again, later; the rest of its room waits, other rooms do not.
+    /// The same event again, later; the rest of its room waits, other rooms do not. There is no limit but the handler's own: see
+    /// [`LeasedEvent::attempts`].
     #[error("to be tried again: {reason}")]
     Retry {
         /// Why, for the log.

@@ -9,11 +9,15 @@ use std::time::Duration;
 
 use doorward_base::{Clock, Database, Random, StoreError, Tx};
 use sqlx::Row;
+use tokio::sync::Semaphore;
 
 use crate::handler::CompleteError;
 use crate::queue::{Lost, RoomLease, RoomQueue, Step};
 
 pub(crate) use dispatcher::Dispatcher;
+
+/// Events marked as handled at the same time.
+const ENDINGS: usize = 2;
 
 /// The durable inbox.
 #[derive(Clone)]
@@ -21,6 +25,8 @@ pub(crate) struct Inbox {
     database: Database,
     clock: Arc<dyn Clock>,
     queue: RoomQueue,
+    /// Endings wait here for each other, so that a transaction of the homeserver does not wait at the database behind all of them.
+    endings: Arc<Semaphore>,
 }
 
 /// The oldest waiting event of a room.
@@ -35,7 +41,7 @@ pub(crate) struct Waiting {
 impl Inbox {
     pub(crate) fn new(database: Database, clock: Arc<dyn Clock>, random: Random) -> Self {
         let queue = RoomQueue::new("inbox", database.clone(), Arc::clone(&clock), random);
-        Self { database, clock, queue }
+        Self { database, clock, queue, endings: Arc::new(Semaphore::new(ENDINGS)) }
     }
 
     pub(crate) fn queue(&self) -> &RoomQueue {
@@ -76,6 +82,7 @@ impl Inbox {
 
     /// The same in a transaction of its own, when the handler has returned.
     async fn complete_and_release(&self, lease: &RoomLease, seq: i64) -> Result<Step, CompleteError> {
+        let _permit = self.endings.acquire().await.expect("this semaphore is never closed");
         let mut tx = self.database.write().await?;
         self.end(&mut tx, seq, "handled").await?;
         self.finish(tx, lease).await

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Row};
+use tracing::warn;
 
 use super::Inbox;
 use crate::event::{MalformedEvent, RoomEvent, can_be_a_key};
@@ -48,7 +49,10 @@ impl Inbox {
         self.queue().add(&mut tx, &rooms).await?;
         for (raw, error) in &malformed {
             let (id, room_id) = identify(raw);
-            set_aside(&mut tx, &id, room_id.as_deref(), raw.get(), &error.to_string(), now).await?;
+            let first = set_aside(&mut tx, &id, room_id.as_deref(), raw.get(), &error.to_string(), now).await?;
+            if first {
+                warn!(id, %error, "an event was set aside");
+            }
         }
         tx.commit().await?;
         self.queue().wake();
@@ -96,7 +100,7 @@ async fn insert(tx: &mut Tx, events: &[RoomEvent], now: Timestamp) -> Result<BTr
     Ok(rooms)
 }
 
-/// Keeps what is not handled, with the reason. The same again changes nothing.
+/// Keeps what is not handled, with the reason. Returns whether it was new: the same again changes nothing.
 pub(super) async fn set_aside(
     tx: &mut Tx,
     id: &str,
@@ -104,8 +108,8 @@ pub(super) async fn set_aside(
     raw: &str,
     reason: &str,
     now: Timestamp,
-) -> Result<(), StoreError> {
-    sqlx::query(
+) -> Result<bool, StoreError> {
+    let done = sqlx::query(
         "INSERT INTO quarantine (id, room_id, raw, reason, quarantined_at) VALUES ($1, $2, $3, $4, $5) \
          ON CONFLICT (id) DO NOTHING",
     )
@@ -116,7 +120,7 @@ pub(super) async fn set_aside(
     .bind(now.as_millis())
     .execute(tx.connection())
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// The event id if there is one that can be a key, else the digest of the text, which is the same when it comes again.
