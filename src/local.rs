@@ -65,6 +65,8 @@ pub(crate) async fn provide(options: &Options<'_>, world: &World) -> Result<Loca
     let lock = lock(&folder)?;
     let mut state = State::read_or_new(&folder, &world.random)?;
     state.ports.make_free();
+    // Before the account is made: its password must survive a crash right after that.
+    state.write(&folder)?;
     let programs = Programs::without_secrets(&world.environment);
     let provider = Provider { folder: &folder, options, world, progress: &progress, programs };
     let process = provider.homeserver(&mut state).await?;

@@ -1,5 +1,7 @@
 //! `doorward up --local --rehearsal`, started as the README says, and talked to with `doorward chat`.
 
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
+
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;

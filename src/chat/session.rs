@@ -82,6 +82,7 @@ impl Session {
         self.open = match known.or_else(by_name) {
             Some(id) => id,
             None if wanted.starts_with(['#', '!']) => self.account.join(&wanted).await?,
+            None if wanted.is_empty() => return Err(Failure::new("you are in no room yet")),
             None => return Err(Failure::new(format_args!("there is no room \"{wanted}\"; {}", self.room_list()))),
         };
         let room = self.rooms.entry(self.open.clone()).or_default();

@@ -19,11 +19,23 @@ pub(super) async fn log_in(state: &mut State) -> Result<(), Failure> {
             Err(error) => return Err(error.into()),
         }
     }
-    let token = homeserver.login(&state.human.name, &SecretString::from(state.human.password.as_str())).await?;
+    let password = SecretString::from(state.human.password.as_str());
+    let token = homeserver.login(&state.human.name, &password).await.map_err(|error| not_logged_in(state, error))?;
     let account = Account::new(homeserver, token.clone());
     account.set_display_name(&state.user_id(), "You").await?;
     state.human.access_token = Some(token.expose_secret().to_owned());
     Ok(())
+}
+
+fn not_logged_in(state: &State, error: MatrixError) -> Failure {
+    if error.is_unauthorized() {
+        let user = state.user_id();
+        Failure::new(format_args!(
+            "{user} cannot log in ({error}): if you changed the password, write it into local.toml"
+        ))
+    } else {
+        error.into()
+    }
 }
 
 /// Makes the first room with the manager invited, unless it is there.

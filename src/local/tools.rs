@@ -36,15 +36,15 @@ impl Tools {
         if !is_whole(&home) {
             files::private_folder(&self.folder)?;
             // Another start may be installing: this one then waits, and finds it done.
-            let _lock = lock(self.folder.join("synapse.lock")).await?;
+            let lock = lock(self.folder.join("synapse.lock")).await?;
             if !is_whole(&home) {
-                self.install(&home, progress).await?;
+                self.install(&home, &lock, progress).await?;
             }
         }
         Ok(home.join("bin"))
     }
 
-    async fn install(&self, home: &Path, progress: &Progress) -> Result<(), Failure> {
+    async fn install(&self, home: &Path, lock: &File, progress: &Progress) -> Result<(), Failure> {
         if home.exists() {
             std::fs::remove_dir_all(home)?;
         }
@@ -54,16 +54,18 @@ impl Tools {
         let output = self.programs.command(&python).args(["-m", "venv"]).arg(home).output().await?;
         succeeded(&output, "making a virtual environment")?;
         progress.step(&format!("downloading Synapse {SYNAPSE} from PyPI (about 30 MB, only this once)"));
-        self.pip_install(home, progress).await?;
+        self.pip_install(home, lock, progress).await?;
         Ok(std::fs::write(stamp(home), SYNAPSE)?)
     }
 
-    async fn pip_install(&self, home: &Path, progress: &Progress) -> Result<(), Failure> {
+    async fn pip_install(&self, home: &Path, lock: &File, progress: &Progress) -> Result<(), Failure> {
         let package = format!("matrix-synapse=={SYNAPSE}");
         let mut child = self
             .programs
             .command(home.join("bin/python"))
             .args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--prefer-binary", &package])
+            // Should we be killed, the lock is held for as long as pip still writes.
+            .stdin(lock.try_clone()?)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;

@@ -93,6 +93,9 @@ fn remove_worker(rest: &[&str]) -> Option<Reply> {
 /// `ask NAME to JOB`, `let NAME JOB`
 fn assign_job(line: &str, words: &[&str]) -> Option<Reply> {
     let worker = plain(words.get(1)?);
+    if matches!(worker.as_str(), "me" | "us" | "you") {
+        return None;
+    }
     let job = after(line, if words.get(2) == Some(&"to") { 3 } else { 2 });
     (!job.is_empty()).then(|| Reply::Call { tool: "assign_job", arguments: json!({"worker": worker, "job": job}) })
 }

@@ -53,8 +53,10 @@ fn each_sentence_of_its_help_calls_its_tool() {
 #[test]
 fn say_is_repeated_and_anything_else_is_told_what_this_is() {
     assert_eq!(said("@you: @worker-alice say hello  you"), script::Reply::Say("hello  you".to_owned()));
-    let script::Reply::Say(text) = said("What is the weather?") else { panic!("it has no tool for the weather") };
-    assert!(text.contains("rehearsal stand-in"));
+    for question in ["What is the weather?", "tell me a story", ""] {
+        let script::Reply::Say(text) = said(question) else { panic!("it has no tool for {question:?}") };
+        assert!(text.contains("rehearsal stand-in"));
+    }
 }
 
 #[test]
