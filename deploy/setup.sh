@@ -36,8 +36,9 @@ fi
 if [ ! -e "$STATE/registration.yaml" ]; then
     doorward init --homeserver "$HOMESERVER" --server-name "$SERVER_NAME" --out "$STATE" > /dev/null
 fi
+mkdir -p "$SECRETS/tuwunel/appservices"
 # `init` writes the address for one machine; here the homeserver is in another container.
-sed "s#^url: .*#url: $APPSERVICE#" "$STATE/registration.yaml" | keep "$SECRETS/tuwunel/doorward.yaml" 0444
+sed "s#^url: .*#url: $APPSERVICE#" "$STATE/registration.yaml" | keep "$SECRETS/tuwunel/appservices/doorward.yaml" 0444
 secret | keep "$SECRETS/tuwunel/registration-token" 0444
 
 secret | keep "$SECRETS/postgres/password" 0444

@@ -149,9 +149,9 @@ impl Volumes {
 
     /// Every file with its content.
     fn files(&self) -> Vec<(PathBuf, String)> {
-        let folders = ["state", "secrets/tuwunel", "secrets/postgres", "secrets/s3"];
+        let folders = ["state", "secrets/tuwunel", "secrets/tuwunel/appservices", "secrets/postgres", "secrets/s3"];
         let entries = folders.iter().flat_map(|folder| std::fs::read_dir(self.path(folder)).unwrap());
-        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
         paths.sort();
         paths.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
     }
@@ -170,7 +170,7 @@ fn what_compose_sets_is_what_the_configuration_knows() {
     assert_eq!(config.appservice.database.to_string(), "postgres://…@postgres/doorward");
     assert_eq!(config.gateway.database.to_string(), "postgres://…@postgres/gateway");
     assert_eq!(config.gateway.upstreams.len(), 1, "the variable sets the upstream of `init`, and adds none");
-    let registration = Registration::from_yaml(&volumes.read("secrets/tuwunel/doorward.yaml")).unwrap();
+    let registration = Registration::from_yaml(&volumes.read("secrets/tuwunel/appservices/doorward.yaml")).unwrap();
     assert_eq!(registration.url.as_str(), format!("http://doorward:{}/", config.appservice.listen.port()));
 }
 
