@@ -152,7 +152,10 @@ async fn work_room(queue: RoomQueue, work: Arc<dyn Work>, lease: RoomLease, stop
             Ok(Step::WorkedLast) => return,
             Ok(Step::Empty) => break,
             Ok(Step::Later(after)) => return give_back(&queue, &lease, after).await,
-            Ok(Step::Lost) => return warn!(queue = queue.name, room_id = %lease.room_id, "the lease was lost"),
+            Ok(Step::Lost) => {
+                warn!(queue = queue.name, room_id = %lease.room_id, "the lease was lost");
+                break;
+            }
             Err(error) => {
                 warn!(queue = queue.name, room_id = %lease.room_id, %error, "the work in a room failed; trying again");
                 return give_back(&queue, &lease, AFTER_FAILURE).await;

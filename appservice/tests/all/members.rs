@@ -1,9 +1,13 @@
 //! Who is in a room, without asking each time.
 
+use std::time::Duration;
+
 use doorward_appservice::Appservice;
-use doorward_testkit::on_both_engines;
+use doorward_testkit::{on_both_engines, wait_for};
 use ruma::RoomId;
 use serde_json::{Value, json};
+use wiremock::matchers::path_regex;
+use wiremock::{Mock, ResponseTemplate};
 
 use crate::support::{Bot, Homeserver, Running, membership, open, put, sqlite};
 
@@ -88,4 +92,30 @@ async fn a_room_that_was_forgotten_is_asked_for_again() {
     appservice.members().forget(&room).await.unwrap();
     members(&appservice).await;
     assert_eq!(homeserver.requests("GET", "/joined_members").await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_list_that_an_event_overtakes_on_its_way_is_asked_for_again() {
+    on_both_engines(async |url| {
+        let homeserver = Homeserver::start().await;
+        let late = ResponseTemplate::new(200).set_body_json(joined(&["@bot:example.org", "@ann:example.org"]));
+        let slow = Mock::given(path_regex("/joined_members$")).respond_with(late.set_delay(Duration::from_millis(700)));
+        slow.up_to_n_times(1).with_priority(1).mount(&homeserver.server).await;
+        homeserver.on("GET", "/joined_members$", joined(&["@bot:example.org"])).await;
+        let appservice = open(url, &homeserver.url()).await;
+        let bot = Bot::content();
+        let running = Running::start(&appservice, bot.clone());
+        let asking = tokio::spawn({
+            let appservice = appservice.clone();
+            async move { members(&appservice).await }
+        });
+        let asked = async || (!homeserver.requests("GET", "/joined_members").await.is_empty()).then_some(());
+        wait_for("the question", asked).await;
+        put(&appservice, "1", &[membership("$1", "!a", "@ann:example.org", "leave")]).await;
+        bot.has_seen(1).await;
+        assert_eq!(asking.await.unwrap(), ["@bot:example.org"]);
+        assert_eq!(members(&appservice).await, ["@bot:example.org"]);
+        running.stop().await;
+    })
+    .await;
 }
