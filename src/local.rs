@@ -15,6 +15,7 @@ mod tools;
 mod tuwunel;
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
@@ -43,6 +44,8 @@ pub(crate) struct Local {
     folder: PathBuf,
     state: State,
     process: Supervised,
+    /// Of doorward's own listeners, until they take over.
+    reserved: Vec<TcpListener>,
     /// Two doorwards must not share a data folder; released by the system however this one ends.
     _lock: File,
 }
@@ -64,7 +67,7 @@ pub(crate) async fn provide(options: &Options<'_>, world: &World) -> Result<Loca
         .map_err(|error| Failure::from(error).while_doing(format_args!("making the folder {}", folder.display())))?;
     let lock = lock(&folder)?;
     let mut state = State::read_or_new(&folder, &world.random)?;
-    state.ports.make_free();
+    let reserved = state.ports.reserve();
     // Before the account is made: its password must survive a crash right after that.
     state.write(&folder)?;
     let programs = Programs::without_secrets(&world.environment);
@@ -75,13 +78,18 @@ pub(crate) async fn provide(options: &Options<'_>, world: &World) -> Result<Loca
     account::log_in(&mut state).await?;
     state.write(&folder)?;
     progress.finish();
-    Ok(Local { folder, state, process, _lock: lock })
+    Ok(Local { folder, state, process, reserved, _lock: lock })
 }
 
 impl Local {
     /// The configuration file that was written.
     pub(crate) fn config_file(&self) -> PathBuf {
         self.folder.join(settings::FILE)
+    }
+
+    /// Lets go of the ports that doorward is about to listen on.
+    pub(crate) fn release_ports(&mut self) {
+        self.reserved.clear();
     }
 
     /// Makes the first room, with the manager invited, unless an earlier start has made it.
@@ -170,16 +178,24 @@ impl Provider<'_> {
     async fn synapse(&self, state: &mut State) -> Result<Supervised, Failure> {
         let folder = self.options.tools.map_or_else(|| self.folder.join("tools"), Path::to_owned);
         let bin = Tools::in_folder(folder, self.programs.clone()).synapse(self.progress).await?;
-        let registration = self.registration(state, "127.0.0.1")?;
         self.progress.step("starting Synapse");
         let synapse = Synapse::new(bin, self.folder, self.programs.clone());
-        let process = synapse.start(state, &registration, &self.world.random).await?;
+        let process = match self.start_synapse(&synapse, state).await {
+            // Another program took the port between our look at it and Synapse's.
+            Err(_) if state.ports.move_homeserver() => self.start_synapse(&synapse, state).await?,
+            result => result?,
+        };
         if state.homeserver.is_none() {
             self.progress.step("creating your account");
             synapse.create_human(state).await?;
             state.homeserver = Some(HomeserverKind::Synapse);
         }
         Ok(process)
+    }
+
+    async fn start_synapse(&self, synapse: &Synapse, state: &State) -> Result<Supervised, Failure> {
+        let registration = self.registration(state, "127.0.0.1")?;
+        synapse.start(state, &registration, &self.world.random).await
     }
 
     async fn tuwunel(&self, state: &mut State) -> Result<Supervised, Failure> {

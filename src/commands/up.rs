@@ -64,6 +64,7 @@ async fn run_beside(
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let config = Config::load(&local.config_file(), &world.environment)?;
+    local.release_ports();
     let mut house = House::open(&config, Roles::Both, world, stop.clone()).await?;
     if let Some(rehearsal) = rehearsal {
         let router = rehearsal::router(rehearsal.key, world.random.clone());

@@ -1,11 +1,14 @@
 //! The human's account: its access token, and the first room.
 
+use std::path::Path;
+
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use super::state::State;
 use crate::failure::Failure;
 use crate::matrix::{Account, Homeserver, MatrixError};
+use crate::registration;
 
 const ROOM_NAME: &str = "Doorward";
 
@@ -64,4 +67,11 @@ pub(crate) fn account(state: &State) -> Result<Account, MatrixError> {
     let homeserver = Homeserver::at(state.homeserver_url())?;
     let token = state.human.access_token.as_deref().unwrap_or_default();
     Ok(Account::new(homeserver, token.into()))
+}
+
+/// The manager, by the token of the registration: only the homeserver that was started with it answers. Another one that
+/// took the same port meanwhile does not.
+pub(super) fn manager(state: &State, registration: &Path) -> Result<Account, Failure> {
+    let token = registration::read(registration)?.as_token;
+    Ok(Account::new(Homeserver::at(state.homeserver_url())?, token.expose().into()))
 }

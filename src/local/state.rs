@@ -1,5 +1,6 @@
 //! `local.toml`: what a later start must find again. It holds the human's password, hence mode 0600.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use doorward_base::Random;
@@ -117,19 +118,27 @@ impl State {
 }
 
 impl Ports {
-    /// Moves every port that another program took meanwhile to the next free one.
-    pub(super) fn make_free(&mut self) {
-        let mut taken = Vec::new();
-        for port in [&mut self.homeserver, &mut self.appservice, &mut self.gateway, &mut self.admin] {
-            *port = free_from(*port, &taken);
-            taken.push(*port);
-        }
+    /// Moves every port that another program has to the next free one. Those of our own listeners are held until the listeners
+    /// take over, because a homeserver takes seconds to start.
+    pub(super) fn reserve(&mut self) -> Vec<TcpListener> {
+        self.move_homeserver();
+        [&mut self.appservice, &mut self.gateway, &mut self.admin].into_iter().filter_map(hold_from).collect()
+    }
+
+    /// Moves the homeserver's port if another program has it; whether it had.
+    pub(super) fn move_homeserver(&mut self) -> bool {
+        let before = self.homeserver;
+        drop(hold_from(&mut self.homeserver));
+        self.homeserver != before
     }
 }
 
-fn free_from(first: u16, taken: &[u16]) -> u16 {
-    let is_free = |port: &u16| !taken.contains(port) && std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    (first..=u16::MAX).find(is_free).unwrap_or(first)
+/// Binds the first free port from `port` on, and leaves it there.
+fn hold_from(port: &mut u16) -> Option<TcpListener> {
+    let bind = |candidate: u16| TcpListener::bind(("127.0.0.1", candidate)).ok().map(|held| (candidate, held));
+    let (free, held) = (*port..=u16::MAX).find_map(bind)?;
+    *port = free;
+    Some(held)
 }
 
 fn file_in(folder: &Path) -> PathBuf {
@@ -163,13 +172,15 @@ mod tests {
 
     #[test]
     fn a_taken_port_gives_way_to_the_next_free_one() {
-        let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let holder = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = holder.local_addr().unwrap().port();
         let mut ports = Ports { homeserver: port, appservice: port, gateway: port, admin: port };
-        ports.make_free();
-        let mut all = vec![port, ports.homeserver, ports.appservice, ports.gateway, ports.admin];
+        let held = ports.reserve();
+        let mut all = vec![port, ports.appservice, ports.gateway, ports.admin];
         all.sort_unstable();
         all.dedup();
-        assert_eq!(all.len(), 5, "{ports:?}");
+        assert_eq!((all.len(), held.len()), (4, 3), "{ports:?}");
+        assert_ne!(ports.homeserver, port);
+        assert!(!Ports { homeserver: 0, ..ports }.move_homeserver());
     }
 }

@@ -8,12 +8,12 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use doorward_base::Random;
 use serde_json::{Value, json};
 
+use super::account;
 use super::programs::Programs;
 use super::state::State;
 use super::supervisor::{Program, Supervised};
 use crate::failure::Failure;
 use crate::files;
-use crate::matrix::Homeserver;
 
 /// A slow machine takes most of this for the first start, when the database is made.
 const START: Duration = Duration::from_mins(2);
@@ -55,8 +55,8 @@ impl Synapse {
             &self.programs,
         )
         .await?;
-        let homeserver = Homeserver::at(state.homeserver_url())?;
-        process.wait_until(async || homeserver.versions().await.is_ok(), START).await?;
+        let manager = account::manager(state, registration)?;
+        process.wait_until(async || manager.whoami().await.is_ok(), START).await?;
         Ok(process)
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::account;
 use super::programs::Programs;
 use super::state::State;
 use super::supervisor::{Program, Supervised};
@@ -68,8 +69,8 @@ impl Tuwunel {
             &self.programs,
         )
         .await?;
-        let homeserver = Homeserver::at(state.homeserver_url())?;
-        if let Err(failure) = process.wait_until(async || homeserver.versions().await.is_ok(), START).await {
+        let manager = account::manager(state, registration)?;
+        if let Err(failure) = process.wait_until(async || manager.whoami().await.is_ok(), START).await {
             process.stop().await;
             return Err(failure);
         }
