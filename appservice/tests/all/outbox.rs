@@ -165,3 +165,31 @@ async fn a_homeserver_that_comes_back_gets_what_waited_for_it() {
     running.stop().await;
     assert_eq!(homeserver.sends().len(), 1);
 }
+
+#[tokio::test]
+async fn an_edit_points_at_what_its_original_became_or_stands_for_itself_if_that_was_refused() {
+    on_both_engines(async |url| {
+        let homeserver = Homeserver::start().await;
+        homeserver
+            .refuse("PUT", "/rooms/!refused/send/", 1, 403, json!({"errcode": "M_BAD_STATE", "error": "no"}))
+            .await;
+        let appservice = open(url, &homeserver.url()).await;
+        let running = Running::start(&appservice, Bot::content());
+        for room in ["!a", "!refused"] {
+            let original = enqueue(&appservice, vec![message(&appservice, "bot", room, "draft")]).await[0];
+            let mut tx = appservice.database().write().await.unwrap();
+            let edit = message(&appservice, "bot", room, "final");
+            let edit = appservice.outbox().enqueue_replacement(&mut tx, edit, original).await.unwrap();
+            tx.commit().await.unwrap();
+            appservice.outbox().wake();
+            assert!(matches!(ended(&appservice, edit).await, Delivery::Delivered(_)));
+        }
+        running.stop().await;
+        let sends = homeserver.sends();
+        let draft = format!("${}", sends[0].transaction);
+        assert_eq!(sends[1].content["m.relates_to"], json!({"rel_type": "m.replace", "event_id": draft}));
+        assert_eq!(sends[1].content["m.new_content"]["body"], "final");
+        assert_eq!(sends[2].content, json!({"msgtype": "m.text", "body": "final"}));
+    })
+    .await;
+}
