@@ -111,7 +111,7 @@ fn wish(rest: &str) -> Result<Wish, CommandError> {
     for word in rest.split_whitespace() {
         match (word.split_once('='), pairs.last_mut()) {
             (Some((key, value)), _) if key.bytes().all(|byte| byte.is_ascii_lowercase()) => {
-                pairs.push((key.to_owned(), value.to_owned()))
+                pairs.push((key.to_owned(), value.to_owned()));
             }
             (_, Some((_, value))) => value.push_str(&format!(" {word}")),
             (_, None) => return Err(CommandError::Usage("!worker create NAME [description=… model=… runtime=…]")),

@@ -28,10 +28,8 @@ impl Place {
     /// A place as two columns hold it.
     pub(crate) fn stored(room: String, thread: String) -> Result<Self, StoreError> {
         let room = OwnedRoomId::try_from(room).map_err(|error| corrupt("room id", error))?;
-        let thread = match thread.is_empty() {
-            true => None,
-            false => Some(OwnedEventId::try_from(thread).map_err(|error| corrupt("event id", error))?),
-        };
+        let thread = (!thread.is_empty()).then(|| OwnedEventId::try_from(thread)).transpose();
+        let thread = thread.map_err(|error| corrupt("event id", error))?;
         Ok(Self { room, thread })
     }
 }

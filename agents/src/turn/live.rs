@@ -15,6 +15,8 @@ use crate::content;
 use crate::house::House;
 use crate::session::{Claim, SessionError, Turn};
 
+/// An answer that is whole within this time is sent as one message.
+const PATIENCE: Duration = Duration::from_millis(400);
 /// Edits flood a room's history: they come fast at first, then ever slower.
 const FIRST_INTERVAL: Duration = Duration::from_millis(500);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
@@ -73,11 +75,13 @@ struct Writer {
 
 impl Writer {
     async fn write(mut self, mut changes: watch::Receiver<String>, closing: CancellationToken) -> Option<OutboxId> {
+        if self.begun.is_none() && self.is_quick(&mut changes, &closing).await {
+            return None;
+        }
         let mut interval = FIRST_INTERVAL;
         while changes.changed().await.is_ok() {
             let text = changes.borrow_and_update().clone();
             match self.begun {
-                None if text.trim().is_empty() => continue,
                 None => match self.begin(&text).await {
                     Ok(id) => self.begun = Some(id),
                     // The answer comes whole at the end of the turn.
@@ -95,6 +99,15 @@ impl Writer {
             interval = (interval * 3 / 2).min(LONGEST_INTERVAL);
         }
         self.begun
+    }
+
+    /// Whether the answer is whole, or given up, before anyone could have begun to read.
+    async fn is_quick(&self, changes: &mut watch::Receiver<String>, closing: &CancellationToken) -> bool {
+        if changes.wait_for(|text| !text.trim().is_empty()).await.is_err() {
+            return true;
+        }
+        changes.mark_changed();
+        tokio::time::timeout(PATIENCE, closing.cancelled()).await.is_ok()
     }
 
     async fn begin(&self, text: &str) -> Result<OutboxId, SessionError> {

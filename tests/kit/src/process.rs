@@ -2,8 +2,9 @@
 
 use std::process::{Child, Command, Stdio};
 
-/// Ends its program when the pipe on its standard input closes, which the system does even for a killed parent.
-const SUPERVISOR: &str = r#""$@" </dev/null & child=$!; cat >/dev/null; kill -INT $child; wait $child; [ -z "$LEFTOVERS" ] || rm -rf "$LEFTOVERS"/*"#;
+/// Ends its program when the pipe on its standard input closes, which the system does even for a killed parent. INT is what makes
+/// PostgreSQL end at once; a program that a shell starts in the background may ignore it, hence TERM too.
+const SUPERVISOR: &str = r#""$@" </dev/null & child=$!; cat >/dev/null; kill -INT $child; kill -TERM $child; wait $child; [ -z "$LEFTOVERS" ] || rm -rf "$LEFTOVERS"/*"#;
 
 /// A server that ends when this value is dropped, or when the process that holds it ends.
 #[derive(Debug)]
