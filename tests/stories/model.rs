@@ -1,8 +1,8 @@
 //! Models behind the gateway: the one thing in these stories that is not real.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -100,19 +100,15 @@ pub async fn model(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> 
 pub struct SlowModel {
     pub url: String,
     broken_off: Arc<AtomicUsize>,
-    words: Arc<Mutex<Vec<&'static str>>>,
 }
 
 impl SlowModel {
     pub async fn start(words: Vec<&'static str>, pause: Duration) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let model = Self { url, broken_off: Arc::default(), words: Arc::new(Mutex::new(words)) };
-        let (broken_off, words) = (Arc::clone(&model.broken_off), Arc::clone(&model.words));
-        let answer = move || {
-            let words = words.lock().unwrap().clone();
-            std::future::ready(stream_words(words, pause, Arc::clone(&broken_off)))
-        };
+        let model = Self { url, broken_off: Arc::default() };
+        let broken_off = Arc::clone(&model.broken_off);
+        let answer = move || std::future::ready(stream_words(words.clone(), pause, Arc::clone(&broken_off)));
         let router = axum::Router::new().route("/v1/chat/completions", post(answer));
         tokio::spawn(async move { axum::serve(listener, router).await });
         model
@@ -121,11 +117,6 @@ impl SlowModel {
     /// How many streams were given up by the other side.
     pub fn broken_off(&self) -> usize {
         self.broken_off.load(Ordering::SeqCst)
-    }
-
-    /// What it says from now on.
-    pub fn say(&self, words: Vec<&'static str>) {
-        *self.words.lock().unwrap() = words;
     }
 }
 
@@ -140,6 +131,13 @@ impl Drop for Ending {
     }
 }
 
+const END: &str =
+    "data: {\"choices\": [{\"index\": 0, \"delta\": {}, \"finish_reason\": \"stop\"}]}\n\ndata: [DONE]\n\n";
+
+fn delta(word: &str) -> Value {
+    json!({"choices": [{"index": 0, "delta": {"content": word}}]})
+}
+
 fn stream_words(words: Vec<&'static str>, pause: Duration, broken_off: Arc<AtomicUsize>) -> Response {
     let ending = Ending(broken_off, false);
     let chunks = stream::unfold((words.into_iter(), ending), move |(mut words, mut ending)| async move {
@@ -147,14 +145,9 @@ fn stream_words(words: Vec<&'static str>, pause: Duration, broken_off: Arc<Atomi
             return None;
         }
         tokio::time::sleep(pause).await;
-        let chunk = match words.next() {
-            Some(word) => format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": {"content": word}}]})),
-            None => {
-                ending.1 = true;
-                "data: {\"choices\": [{\"index\": 0, \"delta\": {}, \"finish_reason\": \"stop\"}]}\n\ndata: [DONE]\n\n"
-                    .to_owned()
-            }
-        };
+        let word = words.next();
+        ending.1 = word.is_none();
+        let chunk = word.map_or_else(|| END.to_owned(), |word| format!("data: {}\n\n", delta(word)));
         Some((Ok::<_, Infallible>(Bytes::from(chunk)), (words, ending)))
     });
     ([("content-type", "text/event-stream")], Body::from_stream(chunks)).into_response()

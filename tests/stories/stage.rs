@@ -31,7 +31,6 @@ pub struct Local {
 pub struct Ports {
     pub homeserver: u16,
     pub appservice: u16,
-    pub admin: u16,
 }
 
 #[derive(Deserialize)]
@@ -88,11 +87,6 @@ impl Stage {
     /// Everything that the program logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap()
-    }
-
-    /// The process id of the program.
-    pub fn pid(&self) -> u32 {
-        self.program.as_ref().and_then(Child::id).expect("the program runs")
     }
 
     /// Ends the program as Ctrl-C does, and waits for it.

@@ -1,9 +1,10 @@
 //! People step in by typing.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use doorward_testkit::wait_for;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::model::{Reply, SlowModel, model};
 use crate::stage::Stage;
@@ -45,9 +46,8 @@ async fn a_request_that_is_taken_back_is_forgotten() {
 #[tokio::test]
 async fn what_is_typed_during_a_turn_reaches_the_agent_at_its_next_step() {
     let model = model(|asked| match asked.tool_result() {
-        None if asked.remembers("make it green") => Reply::text("green it is"),
+        _ if asked.remembers("make it green") => Reply::text("green it is"),
         None => Reply::Call("list_workers", json!({})),
-        Some(_) if asked.remembers("make it green") => Reply::text("green it is"),
         // Slow enough for a person to say more.
         Some(_) => Reply::Raw(wiremock::ResponseTemplate::new(503).set_delay(Duration::from_millis(700))),
     })
