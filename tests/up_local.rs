@@ -112,7 +112,7 @@ async fn a_fresh_machine_gets_a_homeserver_a_room_and_an_answer_and_keeps_them()
     chat.type_line("/join alice").await;
     chat.wait_for("I am alice", WHILE).await;
     chat.type_line("@worker-alice say hello from the story").await;
-    chat.wait_for("alice: hello from the story", WHILE).await;
+    chat.wait_for("alice: (rehearsal) hello from the story", WHILE).await;
     assert!(!chat.seen.iter().any(|line| line.ends_with('…')), "half an answer was printed: {:#?}", chat.seen);
     chat.type_line("/quit").await;
     assert!(chat.child.wait().await.unwrap().success());
@@ -123,7 +123,7 @@ async fn a_fresh_machine_gets_a_homeserver_a_room_and_an_answer_and_keeps_them()
     again.wait_for("ready", WHILE).await;
     assert_eq!(workers(&config).await, ["alice"]);
     let mut chat = Program::start(&["chat", "alice", "--config", &config]);
-    chat.wait_for("alice: hello from the story", WHILE).await;
+    chat.wait_for("alice: (rehearsal) hello from the story", WHILE).await;
 
     again.signal("-KILL").await;
     let gone = async {

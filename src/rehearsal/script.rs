@@ -61,7 +61,7 @@ fn understood(line: &str) -> Option<Reply> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let (first, rest) = words.split_first()?;
     match plain(first).as_str() {
-        "say" => Some(Reply::Say(after(line, 1).to_owned())),
+        "say" => Some(Reply::Say(format!("(rehearsal) {}", after(line, 1)))),
         "create" | "make" | "add" | "hire" if names(rest, "worker") => create_worker(line, &words),
         "create" | "make" if names(rest, "file") => create_file(line, &words),
         "write" => write_to(line, &words),

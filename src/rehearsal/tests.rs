@@ -52,7 +52,7 @@ fn each_sentence_of_its_help_calls_its_tool() {
 
 #[test]
 fn say_is_repeated_and_anything_else_is_told_what_this_is() {
-    assert_eq!(said("@you: @worker-alice say hello  you"), script::Reply::Say("hello  you".to_owned()));
+    assert_eq!(said("@you: @worker-alice say hello  you"), script::Reply::Say("(rehearsal) hello  you".to_owned()));
     for question in ["What is the weather?", "tell me a story", ""] {
         let script::Reply::Say(text) = said(question) else { panic!("it has no tool for {question:?}") };
         assert!(text.contains("rehearsal stand-in"));
@@ -86,7 +86,7 @@ async fn a_stream_is_words_then_usage_then_done() {
     let chunks: Vec<Value> =
         events[..events.len() - 1].iter().map(|e| serde_json::from_str(&e["data: ".len()..]).unwrap()).collect();
     let words: String = chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str()).collect();
-    assert_eq!(words, "one two");
+    assert_eq!(words, "(rehearsal) one two");
     assert!(chunks.last().unwrap()["usage"]["completion_tokens"].as_u64().unwrap() > 0);
 }
 
