@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use doorward_testkit::postgres_database;
 use serde_json::json;
 
 use crate::model::{Reply, SlowModel, model};
@@ -36,6 +37,24 @@ async fn a_worker_made_by_command_answers_through_the_gateway() {
     let answer = stage.human.wait_for_line(&room, &alice, |line| line.body.starts_with("You said")).await;
     assert_eq!(answer.body, "You said: @you: say hello");
     assert_eq!(answer.msgtype, "m.text");
+}
+
+#[tokio::test]
+async fn everything_is_the_same_on_postgresql() {
+    let model = model(|asked| Reply::text(format!("You said: {}", asked.said()))).await;
+    let (doorward, gateway) = (postgres_database().await, postgres_database().await);
+    let environment =
+        [("DOORWARD__APPSERVICE__DATABASE", doorward.as_str()), ("DOORWARD__GATEWAY__DATABASE", &gateway)];
+    let mut stage = Stage::open_with(&model.uri(), &environment).await;
+    let room = stage.create_worker("alice").await;
+    let alice = Stage::user("worker-alice");
+    stage.human.say(&room, "@worker-alice first", &[]).await;
+    stage.human.wait_for_line(&room, &alice, |line| line.body == "You said: @you: first").await;
+    assert!(!stage.data().join("doorward.db").exists());
+    stage.kill().await;
+    stage.start().await;
+    stage.human.say(&room, "@worker-alice second", &[]).await;
+    stage.human.wait_for_line(&room, &alice, |line| line.body == "You said: @you: second").await;
 }
 
 #[tokio::test]

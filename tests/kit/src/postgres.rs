@@ -21,8 +21,11 @@ struct Server {
     _process: DiesWithUs,
 }
 
-/// The URL of a database that nobody else uses.
-pub(crate) async fn fresh_database() -> String {
+/// The URL of a database that nobody else uses, on a server that all tests of this program share.
+///
+/// # Panics
+/// If PostgreSQL can neither be found nor installed.
+pub async fn fresh_database() -> String {
     static SERVER: OnceLock<Server> = OnceLock::new();
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let server = SERVER.get_or_init(start);
