@@ -116,25 +116,3 @@ async fn a_manager_that_a_person_owns_is_not_taken_over() {
     let sentence = said.lines().last().unwrap_or_default();
     assert!(sentence.contains("@boss:doorward.local"), "{said}");
 }
-
-#[tokio::test]
-async fn a_port_that_is_taken_is_named_with_its_setting() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let init =
-        Command::new(DOORWARD).args(["init", "--server-name", "example.org", "--out"]).arg(folder.path()).output();
-    assert!(init.await.unwrap().status.success());
-    let output = Command::new(DOORWARD)
-        .args(["up", "--config"])
-        .arg(folder.path().join("doorward.toml"))
-        .env("DOORWARD__GATEWAY__LISTEN", taken.local_addr().unwrap().to_string())
-        .output()
-        .await
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        said.contains("gateway.listen") && said.contains(&taken.local_addr().unwrap().port().to_string()),
-        "{said}"
-    );
-}
