@@ -53,8 +53,10 @@ pub(crate) enum Refusal {
 
     #[error("the model `{0}` is not granted to this token")]
     ModelNotGranted(String),
-    #[error("the model `{0}` is granted, but no upstream serves it: add one whose `models` cover it under [[gateway.upstreams]]; \
-         `doorward up --local` makes one of OPENAI_API_KEY")]
+    #[error(
+        "the model `{0}` is granted, but no upstream serves it: add one whose `models` cover it under [[gateway.upstreams]]; \
+         `doorward up --local` makes one of OPENAI_API_KEY"
+    )]
     NoUpstream(String),
     #[error("the model `{0}` does not exist, or is not granted to this token")]
     UnknownModel(String),
