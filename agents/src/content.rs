@@ -1,6 +1,8 @@
 //! What we say in rooms, as contents of `m.room.message`
 //! ([specification](https://spec.matrix.org/v1.17/client-server-api/#mroommessage)).
 
+mod parts;
+
 use doorward_appservice::Outgoing;
 use pulldown_cmark::{Options, Parser, html};
 use ruma::{OwnedUserId, UserId};
@@ -8,11 +10,24 @@ use serde_json::{Value, json};
 
 use crate::place::Place;
 
+pub(crate) use parts::parts;
+
 /// The key of an event's content that counts how many agents woke each other before it.
 pub(crate) const HOPS: &str = "org.doorward.hops";
 
 /// Ends the body of a message that is still being written, so that no half answer looks whole.
-pub(crate) const UNFINISHED: &str = " …";
+const UNFINISHED: &str = "…";
+
+/// An answer that is still being written, in Markdown: as much of it as fits into one message.
+pub(crate) fn so_far(markdown: &str) -> String {
+    let first = parts(markdown).swap_remove(0);
+    parts::followed_by(first.trim_end(), UNFINISHED)
+}
+
+/// An answer that was not finished, and why, in Markdown: no half answer looks whole.
+pub(crate) fn broken_off(markdown: &str, why: &str) -> String {
+    format!("{}\n\n({why})", parts::followed_by(markdown.trim(), UNFINISHED))
+}
 
 /// An answer of an agent, in Markdown.
 pub(crate) fn answer(markdown: &str) -> Value {

@@ -4,7 +4,7 @@ mod membership;
 mod message;
 
 use doorward_appservice::{HandlerError, LeasedEvent};
-use ruma::RoomId;
+use ruma::{OwnedUserId, RoomId};
 
 use crate::agent::Agent;
 use crate::house::House;
@@ -22,25 +22,43 @@ pub(crate) async fn handle(house: &House, event: LeasedEvent) -> Result<(), Hand
 async fn taken_back(house: &House, event: &LeasedEvent) -> Result<(), HandlerError> {
     let Some(redacted) = event.redacts() else { return Ok(()) };
     let mut tx = house.database.write().await?;
-    house.sessions.forget(&mut tx, &redacted).await?;
+    house.sessions.forget(&mut tx, &event.room_id, &redacted).await?;
     event.complete(&mut tx).await?;
     tx.commit().await?;
-    house.interruptions.notify_waiters();
+    house.wake_all();
     Ok(())
 }
 
 /// Who of us is in a room, and how many are in it.
+#[derive(Default)]
 struct Room {
     agents: Vec<Agent>,
     members: usize,
 }
 
 async fn room(house: &House, room: &RoomId) -> Result<Room, HandlerError> {
-    let retry = |error: &dyn std::fmt::Display| HandlerError::Retry { reason: error.to_string(), after: None };
-    let joined = house.appservice.members().joined(room).await.map_err(|error| retry(&error))?;
+    let Some(joined) = joined(house, room).await? else { return Ok(Room::default()) };
     let mut agents = Vec::new();
     for user in joined.iter().filter(|user| house.appservice.owns(user)) {
         agents.extend(house.roster.by_user(user).await?);
     }
     Ok(Room { agents, members: joined.len() })
 }
+
+/// Who is joined; `None` if the homeserver does not tell us, because none of us is there any more. To ask again for ever would
+/// hold up the room for good.
+async fn joined(house: &House, room: &RoomId) -> Result<Option<Vec<OwnedUserId>>, HandlerError> {
+    match house.appservice.members().joined(room).await {
+        Ok(joined) => Ok(Some(joined)),
+        Err(error) if error.is_retryable() => {
+            Err(HandlerError::Retry { reason: error.to_string(), after: error.retry_after() })
+        }
+        Err(error) => {
+            tracing::info!(%error, %room, "a room is closed to us");
+            Ok(None)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

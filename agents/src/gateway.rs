@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_base::{Clock, Timestamp};
+use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -61,8 +62,8 @@ impl GatewayError {
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
-            Self::AdminToken { .. } => false,
+            // The gateway writes the file when it first starts.
+            Self::Unreachable { .. } | Self::AdminToken { .. } => true,
             Self::Refused { status, .. } => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
         }
     }
@@ -103,8 +104,11 @@ pub struct Gateway {
     endpoint: GatewayEndpoint,
     client: Client,
     clock: Arc<dyn Clock>,
-    tokens: Arc<Mutex<HashMap<String, ConsumerToken>>>,
+    tokens: Arc<Mutex<HashMap<String, Slot>>>,
 }
+
+/// The token of one agent, locked while it is minted, so that an agent with several turns gets one.
+type Slot = Arc<Mutex<Option<ConsumerToken>>>;
 
 impl Gateway {
     /// A client of the gateway; talks to nobody yet.
@@ -113,7 +117,9 @@ impl Gateway {
     /// If the TLS library cannot be set up.
     pub fn new(endpoint: GatewayEndpoint, clock: Arc<dyn Clock>) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().build().expect("an HTTP client can be built");
+        // A token goes to the gateway and nowhere else: to no proxy, and not where an answer points to.
+        let client = Client::builder().no_proxy().redirect(Policy::none());
+        let client = client.build().expect("an HTTP client can be built");
         Self { endpoint, client, clock, tokens: Arc::default() }
     }
 
@@ -129,21 +135,36 @@ impl Gateway {
 
     /// The agent's token: the one it has, or a new one.
     pub(crate) async fn token_for(&self, agent: &Agent) -> Result<ConsumerToken, GatewayError> {
-        // Locked while minting, so that an agent with several turns gets one token.
-        let mut tokens = self.tokens.lock().await;
-        if let Some(token) = tokens.get(&agent.id)
-            && self.clock.now().plus(TOKEN_MARGIN) < token.expires_at
-        {
+        let slot = self.slot(agent).await;
+        let mut kept = slot.lock().await;
+        if let Some(token) = kept.as_ref().filter(|token| self.clock.now().plus(TOKEN_MARGIN) < token.expires_at) {
             return Ok(token.clone());
         }
         let token = self.mint(agent).await?;
-        tokens.insert(agent.id.clone(), token.clone());
+        *kept = Some(token.clone());
         Ok(token)
+    }
+
+    /// The agent's slot. Those of agents that have not worked for as long as a token lives are cleared away.
+    async fn slot(&self, agent: &Agent) -> Slot {
+        let now = self.clock.now();
+        let mut slots = self.tokens.lock().await;
+        slots.retain(|id, slot| {
+            let free = slot.try_lock().map(|kept| kept.as_ref().is_none_or(|token| token.expires_at <= now));
+            *id == agent.id || Arc::strong_count(slot) > 1 || !free.unwrap_or(false)
+        });
+        Arc::clone(slots.entry(agent.id.clone()).or_default())
     }
 
     /// Forgets a token that the gateway does not accept any more.
     pub(crate) async fn discard_token(&self, agent: &Agent) {
         self.tokens.lock().await.remove(&agent.id);
+    }
+
+    /// How many agents have a token, or are getting one.
+    #[cfg(test)]
+    async fn slots(&self) -> usize {
+        self.tokens.lock().await.len()
     }
 
     /// Takes every token of the agent back.
@@ -194,3 +215,6 @@ fn unreadable() -> GatewayError {
     let message = "the gateway gave an answer that cannot be read: is it the same version?".to_owned();
     GatewayError::Refused { message, status: StatusCode::BAD_GATEWAY }
 }
+
+#[cfg(test)]
+mod tests;

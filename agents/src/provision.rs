@@ -1,13 +1,15 @@
 //! Makes workers and takes them away: each step may be repeated, so that a restart finishes what was begun.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_appservice::{CreateRoom, Intent, IntentError, Preset};
 use doorward_base::StoreError;
-use futures_util::StreamExt;
 use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use serde_json::Map;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::agent::{Agent, AgentName, AgentState};
 use crate::avatar;
@@ -17,8 +19,8 @@ use crate::house::House;
 use crate::place::Place;
 use crate::roster::Errand;
 
-/// One process has so long for an errand before another may take it.
-const LEASE: Duration = Duration::from_secs(120);
+/// A process that works on an errand says so three times in this time; otherwise another one takes it.
+const LEASE: Duration = Duration::from_secs(30);
 const IDLE_POLL: Duration = Duration::from_secs(1);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
 const SIDE_BY_SIDE: usize = 8;
@@ -49,13 +51,21 @@ impl Trouble {
     }
 }
 
-/// Carries errands out until `stop`.
+/// Carries errands out until `stop`, side by side: a slow one holds up no other.
 pub(crate) async fn run(house: &House, stop: CancellationToken) {
+    let (tasks, room) = (TaskTracker::new(), Arc::new(Semaphore::new(SIDE_BY_SIDE)));
     while !stop.is_cancelled() {
         match house.roster.due().await {
             Ok(errands) => {
-                let all = futures_util::stream::iter(errands);
-                all.for_each_concurrent(SIDE_BY_SIDE, |errand| carry_out(house, errand)).await;
+                for errand in errands {
+                    let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { break };
+                    let (house, stop) = (house.clone(), stop.clone());
+                    tasks.spawn(async move {
+                        carry_out(&house, errand, &stop).await;
+                        drop(permit);
+                        house.errands.notify_one();
+                    });
+                }
             }
             Err(error) => tracing::error!(%error, "the roster cannot be read"),
         }
@@ -65,6 +75,8 @@ pub(crate) async fn run(house: &House, stop: CancellationToken) {
             () = stop.cancelled() => {}
         }
     }
+    tasks.close();
+    tasks.wait().await;
 }
 
 /// Waits until an errand about `name` is done, and says what became of it.
@@ -75,7 +87,7 @@ pub(crate) async fn wait(house: &House, name: &AgentName, longest: Duration) -> 
         let done = match &agent {
             None => Some(format!("{name} is gone.")),
             Some(Agent { trouble: Some(trouble), .. }) => Some(format!("{name} is not ready: {trouble}")),
-            Some(agent) if agent.state == AgentState::Active => Some(there(agent)),
+            Some(agent) if matches!(agent.state, AgentState::Active | AgentState::Paused) => Some(there(agent)),
             Some(_) => None,
         };
         if let Some(text) = done {
@@ -88,15 +100,21 @@ pub(crate) async fn wait(house: &House, name: &AgentName, longest: Duration) -> 
     }
 }
 
-async fn carry_out(house: &House, errand: Errand) {
-    match house.roster.take(&errand, LEASE).await {
+async fn carry_out(house: &House, mut errand: Errand, stop: &CancellationToken) {
+    match house.roster.take(&mut errand, LEASE).await {
         Ok(true) => {}
         Ok(false) => return,
         Err(error) => return tracing::error!(%error, "an errand cannot be taken"),
     }
-    let result = match errand.agent.state {
-        AgentState::Removing => remove(house, &errand).await,
-        _ => create(house, &errand).await,
+    let begun = errand.clone();
+    let result = tokio::select! {
+        result = attempt(house, &begun) => result,
+        // Each step may be dropped: whoever comes next repeats it.
+        () = kept(house, &mut errand) => return,
+        () = stop.cancelled() => {
+            let _ = house.roster.give_back(&mut errand).await;
+            return;
+        }
     };
     if let Err(trouble) = result
         && let Err(error) = postpone(house, &errand, &trouble).await
@@ -106,21 +124,52 @@ async fn carry_out(house: &House, errand: Errand) {
     house.wake_all();
 }
 
+async fn attempt(house: &House, errand: &Errand) -> Result<(), Trouble> {
+    match errand.agent.state {
+        AgentState::Removing => remove(house, errand).await,
+        _ => create(house, errand).await,
+    }
+}
+
+/// Renews the lease; returns when the errand is not ours any more.
+async fn kept(house: &House, errand: &mut Errand) {
+    loop {
+        tokio::time::sleep(LEASE / 3).await;
+        match house.roster.keep(errand, LEASE).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => tracing::warn!(%error, agent = %errand.agent.name, "an errand cannot be kept"),
+        }
+    }
+}
+
 async fn postpone(house: &House, errand: &Errand, trouble: &Trouble) -> Result<(), StoreError> {
     let (name, passing) = (&errand.agent.name, trouble.is_passing());
     tracing::warn!(agent = %name, %trouble, passing, "a worker is not ready");
     let back_off = Duration::from_secs(1) * 2_u32.pow(u32::try_from(errand.attempts).unwrap_or(6).min(6));
     let wait = passing.then(|| house.random.jitter(back_off.min(LONGEST_BACK_OFF)));
-    let told = errand.reply_to.as_ref().filter(|_| errand.attempts == 0 || !passing);
-    let cure = if passing { "I keep trying." } else { "`!worker remove` makes the name free again." };
+    let told = errand.reply_to.as_ref().filter(|_| errand.agent.trouble.is_none() || !passing);
+    let text = format!("{name} {}: {trouble}. {}", unready(errand.agent.state), cure(errand.agent.state, passing));
     let speaker = speaker_at(house, told).await;
     let mut tx = house.database.write().await?;
-    house.roster.postpone(&mut tx, errand, &trouble.to_string(), wait).await?;
-    if let Some(place) = told {
-        let notice = content::notice(&format!("{name} is not ready: {trouble}. {cure}"));
-        house.enqueue(&mut tx, &speaker, place, notice).await?;
+    if house.roster.postpone(&mut tx, errand, &trouble.to_string(), wait).await?
+        && let Some(place) = told
+    {
+        house.enqueue(&mut tx, &speaker, place, content::notice(&text)).await?;
     }
     tx.commit().await
+}
+
+fn unready(state: AgentState) -> &'static str {
+    if state == AgentState::Removing { "is not gone yet" } else { "is not ready" }
+}
+
+fn cure(state: AgentState, passing: bool) -> &'static str {
+    match (passing, state) {
+        (true, _) => "I keep trying.",
+        (false, AgentState::Removing) => "`!worker remove` tries again.",
+        (false, _) => "`!worker remove` makes the name free again.",
+    }
 }
 
 async fn create(house: &House, errand: &Errand) -> Result<(), Trouble> {
@@ -132,19 +181,41 @@ async fn create(house: &House, errand: &Errand) -> Result<(), Trouble> {
     let manager = house.appservice.sender();
     if !house.appservice.members().joined(&room).await?.contains(&agent.user_id) {
         // Refused if it is invited already: then the join shows whether that is so.
-        let _ = manager.invite(&room, &agent.user_id).await;
+        unless_refused(manager.invite(&room, &agent.user_id).await)?;
         worker.join(&room).await?;
     }
     let speaker = speaker_at(house, errand.reply_to.as_ref()).await;
     let mut tx = house.database.write().await?;
-    if house.roster.created(&mut tx, agent).await? {
+    let created = house.roster.created(&mut tx, agent).await?;
+    if created {
         let hello = content::notice(&greeting(agent));
-        house.enqueue(&mut tx, &agent.user_id, &Place::room(room), hello).await?;
+        house.enqueue(&mut tx, &agent.user_id, &Place::room(room.clone()), hello).await?;
         if let Some(place) = &errand.reply_to {
             house.enqueue(&mut tx, &speaker, place, content::notice(&there(agent))).await?;
         }
     }
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    if !created && is_unwanted(house, agent).await? {
+        unless_refused(worker.leave(&room).await)?;
+    }
+    Ok(())
+}
+
+/// Whether the worker was removed while it was being made: another process may have led it out of its rooms before it was in this one.
+async fn is_unwanted(house: &House, agent: &Agent) -> Result<bool, StoreError> {
+    let agent = house.roster.by_id(&agent.id).await?;
+    Ok(agent.is_none_or(|agent| agent.state == AgentState::Removing))
+}
+
+/// What the homeserver refuses for good is no reason to stop; that it is away is.
+fn unless_refused(result: Result<(), IntentError>) -> Result<(), IntentError> {
+    match result {
+        Err(error) if !error.is_retryable() => {
+            tracing::debug!(%error, "a step was refused, and left out");
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// Registers the manager and gives it its name and picture: what [`crate::Agents::run`] begins with.
@@ -162,11 +233,16 @@ async fn dress(house: &House, intent: &Intent, agent: &Agent) -> Result<(), Trou
     if house.roster.is_dressed(agent).await? {
         return Ok(());
     }
+    // A homeserver that allows no pictures has workers without pictures.
+    unless_refused(put_on(intent, agent).await)?;
+    Ok(house.roster.set_dressed(agent).await?)
+}
+
+async fn put_on(intent: &Intent, agent: &Agent) -> Result<(), IntentError> {
     let name = if agent.name.is_manager() { "Manager" } else { agent.name.as_str() };
     intent.set_display_name(name).await?;
     let picture = intent.upload(avatar::png(agent.name.as_str()), "image/png", "avatar.png").await?;
-    intent.set_avatar_url(&picture).await?;
-    Ok(house.roster.set_dressed(agent).await?)
+    intent.set_avatar_url(&picture).await
 }
 
 /// The worker's room, made once: a first try may have died between making it and remembering it.
@@ -203,7 +279,10 @@ fn new_room(agent: &Agent) -> CreateRoom {
 
 async fn find_room(manager: &Intent, agent: &Agent) -> Result<Option<OwnedRoomId>, IntentError> {
     for room in manager.joined_rooms().await? {
-        let created = manager.state_event(&room, "m.room.create", "").await?;
+        let created = match manager.state_event(&room, "m.room.create", "").await {
+            Err(error) if error.is_retryable() => return Err(error),
+            answer => answer.ok().flatten(),
+        };
         if created.is_some_and(|content| content[ROOM_OF] == agent.id.as_str()) {
             return Ok(Some(room));
         }
@@ -214,11 +293,7 @@ async fn find_room(manager: &Intent, agent: &Agent) -> Result<Option<OwnedRoomId
 async fn remove(house: &House, errand: &Errand) -> Result<(), Trouble> {
     let agent = &errand.agent;
     house.gateway.revoke(agent).await?;
-    let worker = intent(house, &agent.user_id)?;
-    worker.ensure_registered().await?;
-    for room in worker.joined_rooms().await? {
-        worker.leave(&room).await?;
-    }
+    leave_all(house, agent).await?;
     let speaker = speaker_at(house, errand.reply_to.as_ref()).await;
     let mut tx = house.database.write().await?;
     if house.roster.removed(&mut tx, agent).await?
@@ -228,6 +303,19 @@ async fn remove(house: &House, errand: &Errand) -> Result<(), Trouble> {
         house.enqueue(&mut tx, &speaker, place, notice).await?;
     }
     Ok(tx.commit().await?)
+}
+
+async fn leave_all(house: &House, agent: &Agent) -> Result<(), Trouble> {
+    // A name that never was ours, or that a person has, is in no room of ours.
+    let Ok(worker) = house.appservice.intent(&agent.user_id) else { return Ok(()) };
+    match worker.ensure_registered().await {
+        Err(IntentError::UserInUse { .. }) => return Ok(()),
+        other => other?,
+    }
+    for room in worker.joined_rooms().await? {
+        unless_refused(worker.leave(&room).await)?;
+    }
+    Ok(())
 }
 
 fn intent(house: &House, user: &OwnedUserId) -> Result<Intent, Trouble> {
@@ -266,3 +354,6 @@ async fn speaker_at(house: &House, place: Option<&Place>) -> OwnedUserId {
         None => house.appservice.sender().user_id().to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

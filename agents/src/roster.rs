@@ -1,8 +1,9 @@
 //! Who is there: the manager and the workers, as rows. What is asked for here is carried out by [`crate::provision`],
 //! in this process or in another one on the same database.
 
+mod errand;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use doorward_base::{Clock, Database, Migrations, Random, StoreError, Timestamp, Tx};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
@@ -11,6 +12,9 @@ use sqlx::any::AnyRow;
 
 use crate::agent::{Agent, AgentName, AgentState};
 use crate::place::Place;
+
+use errand::NEVER;
+pub(crate) use errand::Errand;
 
 /// The schema of this crate.
 fn migrations() -> Migrations {
@@ -49,7 +53,7 @@ pub enum RosterError {
     #[error("there is a worker {0} already: choose another name, or remove it first")]
     Exists(AgentName),
     /// Nobody bears the name.
-    #[error("there is no worker {0}; `!worker list` shows who is there")]
+    #[error("there is no worker {0}")]
     Unknown(AgentName),
     /// The manager stays.
     #[error("the manager cannot be removed")]
@@ -112,6 +116,12 @@ impl Roster {
     /// One agent, or the error that says that nobody bears the name.
     pub async fn get(&self, name: &AgentName) -> Result<Agent, RosterError> {
         self.find(name).await?.ok_or_else(|| RosterError::Unknown(name.clone()))
+    }
+
+    /// The agent that has this id.
+    pub(crate) async fn by_id(&self, id: &str) -> Result<Option<Agent>, StoreError> {
+        let row = sqlx::query(select!("WHERE id = $1")).bind(id).fetch_optional(self.database.reader()).await?;
+        row.as_ref().map(agent).transpose()
     }
 
     /// The agent whose virtual user `user` is.
@@ -192,18 +202,19 @@ impl Roster {
         if changed.rows_affected() == 1 { Ok(()) } else { Err(self.why_not(tx, name).await?) }
     }
 
-    /// Asks for the removal of a worker, in any state but that one.
+    /// Asks for the removal of a worker, in any state; once more if that came to nothing.
     pub async fn remove(&self, tx: &mut Tx, name: &AgentName, reply_to: Option<&Place>) -> Result<(), RosterError> {
         if name.is_manager() {
             return Err(RosterError::Manager);
         }
         let changed = sqlx::query(
             "UPDATE agent SET state = 'removing', reply_room = $1, reply_thread = $2, attempts = 0, retry_at = 0, trouble = NULL
-             WHERE name = $3 AND state <> 'removing'",
+             WHERE name = $3 AND (state <> 'removing' OR retry_at = $4)",
         )
         .bind(reply_to.map(|place| place.room.to_string()))
         .bind(reply_to.and_then(|place| place.thread.as_ref().map(ToString::to_string)))
         .bind(name.as_str())
+        .bind(NEVER)
         .execute(tx.connection())
         .await?;
         if changed.rows_affected() == 1 { Ok(()) } else { Err(self.why_not(tx, name).await?) }
@@ -218,50 +229,6 @@ impl Roster {
             Some(row) => RosterError::Busy { name: name.clone(), state: state(&row, 0)? },
             None => RosterError::Unknown(name.clone()),
         })
-    }
-
-    /// What is asked for and due: workers to be made or removed, the longest waiting first.
-    pub(crate) async fn due(&self) -> Result<Vec<Errand>, StoreError> {
-        let sql = "SELECT name, id, user_id, description, runtime, model, grant_name, state, created_by, created_at, home_room, trouble,
-                   reply_room, reply_thread, attempts, retry_at FROM agent
-                   WHERE state IN ('creating', 'removing') AND retry_at <= $1 ORDER BY retry_at, created_at";
-        let rows = sqlx::query(sql).bind(self.clock.now().as_millis()).fetch_all(self.database.reader()).await?;
-        rows.iter().map(errand).collect()
-    }
-
-    /// Takes an errand for `lease`; false if another process was faster.
-    pub(crate) async fn take(&self, errand: &Errand, lease: Duration) -> Result<bool, StoreError> {
-        let mut tx = self.database.write().await?;
-        let taken = sqlx::query(
-            "UPDATE agent SET attempts = attempts + 1, retry_at = $1 WHERE id = $2 AND state = $3 AND retry_at = $4",
-        )
-        .bind(self.clock.now().plus(lease).as_millis())
-        .bind(&errand.agent.id)
-        .bind(errand.agent.state.as_str())
-        .bind(errand.retry_at)
-        .execute(tx.connection())
-        .await?;
-        tx.commit().await?;
-        Ok(taken.rows_affected() == 1)
-    }
-
-    /// Puts an errand aside for `wait`, or for good, with the reason that is shown meanwhile.
-    pub(crate) async fn postpone(
-        &self,
-        tx: &mut Tx,
-        errand: &Errand,
-        trouble: &str,
-        wait: Option<Duration>,
-    ) -> Result<(), StoreError> {
-        let retry_at = wait.map_or(i64::MAX, |wait| self.clock.now().plus(wait).as_millis());
-        sqlx::query("UPDATE agent SET retry_at = $1, trouble = $2 WHERE id = $3 AND state = $4")
-            .bind(retry_at)
-            .bind(trouble)
-            .bind(&errand.agent.id)
-            .bind(errand.agent.state.as_str())
-            .execute(tx.connection())
-            .await?;
-        Ok(())
     }
 
     /// Remembers the room that was made for a worker.
@@ -304,38 +271,18 @@ impl Roster {
     /// The worker is gone, and with it what it remembered. Whether it was there.
     pub(crate) async fn removed(&self, tx: &mut Tx, agent: &Agent) -> Result<bool, StoreError> {
         for sql in [
+            // First, so that a turn that is writing its journal is waited for, and then finds its session gone.
+            "UPDATE session SET lease_token = NULL WHERE agent = $1",
             "DELETE FROM session_input WHERE session_id IN (SELECT id FROM session WHERE agent = $1)",
             "DELETE FROM session_entry WHERE session_id IN (SELECT id FROM session WHERE agent = $1)",
             "DELETE FROM turn WHERE session_id IN (SELECT id FROM session WHERE agent = $1)",
             "DELETE FROM session WHERE agent = $1",
         ] {
-            sqlx::query(sql).bind(agent.name.as_str()).execute(tx.connection()).await?;
+            sqlx::query(sql).bind(&agent.id).execute(tx.connection()).await?;
         }
         let deleted = sqlx::query("DELETE FROM agent WHERE id = $1").bind(&agent.id).execute(tx.connection()).await?;
         Ok(deleted.rows_affected() == 1)
     }
-}
-
-/// A worker to be made or removed.
-#[derive(Clone, Debug)]
-pub(crate) struct Errand {
-    /// Whom it is about.
-    pub(crate) agent: Agent,
-    /// Where the answer goes.
-    pub(crate) reply_to: Option<Place>,
-    /// How often it was tried.
-    pub(crate) attempts: i64,
-    retry_at: i64,
-}
-
-fn errand(row: &AnyRow) -> Result<Errand, StoreError> {
-    let room: Option<String> = row.try_get("reply_room")?;
-    let thread: Option<String> = row.try_get("reply_thread")?;
-    let reply_to = match room {
-        Some(room) => Some(Place::stored(room, thread.unwrap_or_default())?),
-        None => None,
-    };
-    Ok(Errand { agent: agent(row)?, reply_to, attempts: row.try_get("attempts")?, retry_at: row.try_get("retry_at")? })
 }
 
 fn agent(row: &AnyRow) -> Result<Agent, StoreError> {

@@ -10,8 +10,9 @@ use std::time::Duration;
 use doorward_base::{Clock, Database, Random, StoreError, Tx};
 use ruma::{EventId, OwnedEventId, OwnedUserId, RoomId};
 use serde::{Deserialize, Serialize};
+use sqlx::AssertSqlSafe;
 
-use crate::agent::AgentName;
+use crate::agent::{Agent, AgentName};
 use crate::place::Place;
 
 pub(crate) use claim::{Claim, Pulse};
@@ -113,6 +114,18 @@ pub(crate) enum Scope<'a> {
     Room(&'a RoomId),
 }
 
+impl Scope<'_> {
+    /// A query for the ids of the sessions, and its one parameter.
+    fn sessions(&self) -> (&'static str, &str) {
+        match self {
+            Self::Agent(name) => {
+                ("SELECT s.id FROM session s JOIN agent a ON a.id = s.agent WHERE a.name = $1", name.as_str())
+            }
+            Self::Room(room) => ("SELECT id FROM session WHERE room_id = $1", room.as_str()),
+        }
+    }
+}
+
 /// The rows of the sessions.
 #[derive(Clone, Debug)]
 pub(crate) struct Sessions {
@@ -126,16 +139,16 @@ impl Sessions {
         Self { database, clock, random }
     }
 
-    /// Queues what was said to an agent; the same event a second time changes nothing.
+    /// Queues what was said to an agent; the same event a second time changes nothing. How many messages wait in the session now.
     pub(crate) async fn hear(
         &self,
         tx: &mut Tx,
-        agent: &AgentName,
+        agent: &Agent,
         place: &Place,
         input: &Input,
-    ) -> Result<(), StoreError> {
+    ) -> Result<i64, StoreError> {
         let now = self.clock.now().as_millis();
-        let session = self.ensure(tx, agent, place, now).await?;
+        let Some(session) = self.ensure(tx, agent, place, now).await? else { return Ok(0) };
         sqlx::query(
             "INSERT INTO session_input (session_id, event_id, sender, body, hops, received_at) VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT DO NOTHING",
@@ -155,65 +168,64 @@ impl Sessions {
         .bind(&session)
         .execute(tx.connection())
         .await?;
-        Ok(())
+        let waiting = sqlx::query_scalar("SELECT COUNT(*) FROM session_input WHERE session_id = $1");
+        Ok(waiting.bind(&session).fetch_one(tx.connection()).await?)
     }
 
-    async fn ensure(&self, tx: &mut Tx, agent: &AgentName, place: &Place, now: i64) -> Result<String, StoreError> {
+    /// The session of an agent at a place; `None` if the agent was removed meanwhile.
+    async fn ensure(&self, tx: &mut Tx, agent: &Agent, place: &Place, now: i64) -> Result<Option<String>, StoreError> {
         sqlx::query(
             "INSERT INTO session (id, agent, room_id, thread, created_at, ready, not_before, lease_until)
-             VALUES ($1, $2, $3, $4, $5, 0, $5, 0) ON CONFLICT DO NOTHING",
+             SELECT $1, id, $3, $4, $5, 0, $5, 0 FROM agent WHERE id = $2 ON CONFLICT DO NOTHING",
         )
         .bind(self.random.id())
-        .bind(agent.as_str())
+        .bind(&agent.id)
         .bind(place.room.as_str())
         .bind(place.thread_column())
         .bind(now)
         .execute(tx.connection())
         .await?;
         let id = sqlx::query_scalar("SELECT id FROM session WHERE agent = $1 AND room_id = $2 AND thread = $3")
-            .bind(agent.as_str())
+            .bind(&agent.id)
             .bind(place.room.as_str())
             .bind(place.thread_column())
-            .fetch_one(tx.connection())
+            .fetch_optional(tx.connection())
             .await?;
         Ok(id)
     }
 
     /// Asks the open turns in `scope` to end, and lets go of what waits to be answered there. How many turns it reached.
     pub(crate) async fn request_stop(&self, tx: &mut Tx, scope: &Scope<'_>) -> Result<u64, StoreError> {
-        let (stop, forget, key) = match scope {
-            Scope::Agent(agent) => (
-                "UPDATE turn SET stop_requested = 1 WHERE state = 'open' AND session_id IN (SELECT id FROM session WHERE agent = $1)",
-                "DELETE FROM session_input WHERE session_id IN (SELECT id FROM session WHERE agent = $1)",
-                agent.as_str(),
-            ),
-            Scope::Room(room) => (
-                "UPDATE turn SET stop_requested = 1 WHERE state = 'open' AND session_id IN (SELECT id FROM session WHERE room_id = $1)",
-                "DELETE FROM session_input WHERE session_id IN (SELECT id FROM session WHERE room_id = $1)",
-                room.as_str(),
-            ),
-        };
-        let reached = sqlx::query(stop).bind(key).execute(tx.connection()).await?.rows_affected();
-        sqlx::query(forget).bind(key).execute(tx.connection()).await?;
+        let (sessions, key) = scope.sessions();
+        // First, so that a turn that is just being opened is waited for, and reached.
+        let hold = format!("UPDATE session SET ready = ready WHERE id IN ({sessions})");
+        sqlx::query(AssertSqlSafe(hold)).bind(key).execute(tx.connection()).await?;
+        let stop = format!("UPDATE turn SET stop_requested = 1 WHERE state = 'open' AND session_id IN ({sessions})");
+        let reached = sqlx::query(AssertSqlSafe(stop)).bind(key).execute(tx.connection()).await?.rows_affected();
+        let forget = format!("DELETE FROM session_input WHERE session_id IN ({sessions})");
+        sqlx::query(AssertSqlSafe(forget)).bind(key).execute(tx.connection()).await?;
         Ok(reached)
     }
 
-    /// Forgets a message that was taken back: out of the queue and the history, and the turn that it began ends.
-    pub(crate) async fn forget(&self, tx: &mut Tx, event: &EventId) -> Result<(), StoreError> {
+    /// Forgets a message that was taken back in its room: out of the queue and the history, and the turn that it began ends.
+    pub(crate) async fn forget(&self, tx: &mut Tx, room: &RoomId, event: &EventId) -> Result<(), StoreError> {
         for sql in [
-            "UPDATE turn SET stop_requested = 1 WHERE state = 'open' AND id IN (SELECT turn_id FROM session_entry WHERE event_id = $1)",
-            "DELETE FROM session_entry WHERE event_id = $1",
-            "DELETE FROM session_input WHERE event_id = $1",
+            "UPDATE session SET ready = ready WHERE room_id = $2 AND id IN (SELECT session_id FROM session_entry WHERE event_id = $1
+             UNION SELECT session_id FROM session_input WHERE event_id = $1)",
+            "UPDATE turn SET stop_requested = 1 WHERE state = 'open' AND id IN (SELECT turn_id FROM session_entry WHERE event_id = $1)
+             AND session_id IN (SELECT id FROM session WHERE room_id = $2)",
+            "DELETE FROM session_entry WHERE event_id = $1 AND session_id IN (SELECT id FROM session WHERE room_id = $2)",
+            "DELETE FROM session_input WHERE event_id = $1 AND session_id IN (SELECT id FROM session WHERE room_id = $2)",
         ] {
-            sqlx::query(sql).bind(event.as_str()).execute(tx.connection()).await?;
+            sqlx::query(sql).bind(event.as_str()).bind(room.as_str()).execute(tx.connection()).await?;
         }
         Ok(())
     }
 
     /// What an agent is doing: its open turns and what waits for it.
-    pub(crate) async fn workload(&self, agent: &AgentName) -> Result<Workload, StoreError> {
+    pub(crate) async fn workload(&self, agent: &Agent) -> Result<Workload, StoreError> {
         let count = async |sql: &'static str| -> Result<i64, StoreError> {
-            Ok(sqlx::query_scalar(sql).bind(agent.as_str()).fetch_one(self.database.reader()).await?)
+            Ok(sqlx::query_scalar(sql).bind(&agent.id).fetch_one(self.database.reader()).await?)
         };
         Ok(Workload {
             turns: count("SELECT COUNT(*) FROM turn t JOIN session s ON s.id = t.session_id WHERE s.agent = $1 AND t.state = 'open'")

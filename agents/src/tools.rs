@@ -14,7 +14,7 @@ use crate::session::ToolCall;
 
 /// The longest result that a model gets to read.
 const LONGEST_RESULT: usize = 32_000;
-/// The longest argument that is shown in the room.
+/// The longest part of a call that is shown in the room, in bytes.
 const LONGEST_SHOWN: usize = 80;
 
 /// What became of a call.
@@ -58,6 +58,16 @@ pub(crate) struct Caller<'a> {
     pub(crate) hops: i64,
 }
 
+impl Caller<'_> {
+    /// What changes who is there, a person has to ask for: no agent gains power by asking another one.
+    fn for_a_person(&self) -> Result<(), ToolError> {
+        if self.house.access.is_human(&self.requester) {
+            return Ok(());
+        }
+        Err(ToolError(format!("{} asked for this, and only a person may", self.requester)))
+    }
+}
+
 /// The tools of an agent, in the wire format of chat completions.
 pub(crate) fn specs(agent: &Agent) -> Vec<Value> {
     if agent.name.is_manager() { manager::specs() } else { files::specs() }
@@ -77,15 +87,18 @@ pub(crate) async fn run(house: &House, agent: &Agent, requester: OwnedUserId, ho
 pub(crate) fn describe(call: &ToolCall) -> String {
     let arguments: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
     let shown = ["name", "worker", "path"].iter().find_map(|key| arguments[key].as_str());
-    let name = call.name.replace('`', "");
+    let name = in_code(&call.name);
     match shown {
-        Some(argument) => {
-            let mut argument = argument.replace('`', "").replace('\n', " ");
-            shorten(&mut argument, LONGEST_SHOWN);
-            format!("→ `{name}` `{argument}`")
-        }
+        Some(argument) => format!("→ `{name}` `{}`", in_code(argument)),
         None => format!("→ `{name}`"),
     }
+}
+
+/// What a model wrote, so that it stays within a code span of a notice.
+fn in_code(text: &str) -> String {
+    let mut text = text.replace('`', "").replace(['\n', '\r'], " ");
+    shorten(&mut text, LONGEST_SHOWN);
+    text
 }
 
 fn arguments<T: DeserializeOwned>(call: &ToolCall) -> Result<T, ToolError> {

@@ -3,9 +3,12 @@
 mod engine;
 mod live;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use doorward_base::Tx;
+use doorward_appservice::OutboxId;
+use doorward_base::{StoreError, Tx};
+use ruma::OwnedUserId;
 use serde_json::Value;
 
 use crate::agent::Agent;
@@ -24,18 +27,23 @@ pub(crate) use engine::Engine;
 const MOST_STEPS: i64 = 400;
 
 /// What a runtime sees of the turn it works on.
+///
+/// A runtime may be dropped at any `await`. So whatever has to hold after that is in the database, and what is in memory changes
+/// only right after a commit.
 pub struct TurnContext {
     house: House,
     agent: Agent,
     claim: Claim,
     turn: Turn,
-    live: Mutex<Live>,
+    /// How many agents woke each other before what was said last.
+    hops: AtomicI64,
+    live: Mutex<Arc<Live>>,
 }
 
 impl TurnContext {
     fn new(house: House, agent: Agent, claim: Claim, turn: Turn) -> Self {
-        let live = Mutex::new(Live::start(&house, &agent, &claim, &turn, turn.live));
-        Self { house, agent, claim, turn, live }
+        let live = Mutex::new(Arc::new(Live::start(&house, &agent, &claim, &turn, turn.live)));
+        Self { hops: AtomicI64::new(turn.hops), house, agent, claim, turn, live }
     }
 
     /// Who works.
@@ -65,7 +73,9 @@ impl TurnContext {
 
     /// Takes what was said since the turn began into the history.
     pub async fn absorb(&self) -> Result<(), TurnError> {
-        Ok(self.house.sessions.absorb(&self.claim, &self.turn).await?)
+        let hops = self.house.sessions.absorb(&self.claim, &self.turn).await?;
+        self.hops.fetch_max(hops, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Shows the answer as far as it is written: typing, then a message that is edited as it grows.
@@ -75,26 +85,31 @@ impl TurnContext {
 
     /// Journals an answer of the model that wants tools; what it says stands in the room before they run.
     pub async fn record_answer(&self, text: &str, calls: &[ToolCall]) -> Result<(), TurnError> {
-        let live = self.next_live().settle().await;
+        self.live().settle().await;
         let mut tx = self.begin().await?;
         let step = Step::Model { text: text.to_owned(), calls: calls.to_vec() };
         self.house.sessions.append(&mut tx, &self.claim, &self.turn, &step).await?;
-        if !text.trim().is_empty() || live.begun.is_some() {
-            self.say(&mut tx, content::answer(text), &live).await?;
+        let begun = self.house.sessions.live(&mut tx, &self.turn).await?;
+        if !text.trim().is_empty() || begun.is_some() {
+            self.say(&mut tx, text, begun).await?;
         }
         self.house.sessions.set_live(&mut tx, &self.turn, None).await?;
-        self.commit(tx).await
+        self.commit(tx).await?;
+        self.begin_anew();
+        Ok(())
     }
 
     /// Runs a tool: its start is journalled and shown in the room, then its result.
     pub async fn call_tool(&self, call: &ToolCall) -> Result<(), TurnError> {
+        let requester = self.requester().await?;
         let mut tx = self.begin().await?;
         let started = Step::ToolStarted { call_id: call.id.clone() };
         self.house.sessions.append(&mut tx, &self.claim, &self.turn, &started).await?;
         let notice = content::notice(&tools::describe(call));
         self.house.enqueue(&mut tx, &self.agent.user_id, self.place(), notice).await?;
         self.commit(tx).await?;
-        let outcome = tools::run(&self.house, &self.agent, self.requester().await?, self.turn.hops, call).await;
+        let hops = self.hops.load(Ordering::Relaxed);
+        let outcome = tools::run(&self.house, &self.agent, requester, hops, call).await;
         self.record_result(call, outcome).await
     }
 
@@ -121,7 +136,7 @@ impl TurnContext {
     }
 
     /// Who spoke last to the agent: in whose name its tools act.
-    async fn requester(&self) -> Result<ruma::OwnedUserId, TurnError> {
+    async fn requester(&self) -> Result<OwnedUserId, TurnError> {
         let said = self.history().await?.into_iter().rev().find_map(|step| match step {
             Step::Input { sender, .. } => Some(sender),
             _ => None,
@@ -131,33 +146,21 @@ impl TurnContext {
 
     /// Ends the turn with something to be seen, in one transaction.
     async fn close(&self, state: TurnState, ending: Ending<'_>) -> Result<(), SessionError> {
-        let live = self.next_live().settle().await;
+        let half = self.live().settle().await;
         let mut tx = self.house.database.write().await?;
         self.house.sessions.guard(&mut tx, &self.claim).await?;
+        let begun = self.house.sessions.live(&mut tx, &self.turn).await?;
         match ending {
-            Ending::Answer(text) => {
-                let step = Step::Model { text: text.to_owned(), calls: Vec::new() };
-                self.house.sessions.append(&mut tx, &self.claim, &self.turn, &step).await?;
-                let content = if text.trim().is_empty() {
-                    content::notice("(I have nothing to say.)")
-                } else {
-                    content::answer(text)
-                };
-                self.say(&mut tx, content, &live).await?;
-            }
-            Ending::Stopped => {
-                let content = match live.text.trim() {
-                    "" => content::notice("Stopped."),
-                    text => content::answer(&format!("{text}{}\n\n(stopped)", content::UNFINISHED)),
-                };
-                self.say(&mut tx, content, &live).await?;
-            }
+            Ending::Answer(text) => self.answer(&mut tx, text, begun).await?,
+            Ending::Stopped => match begun.filter(|_| !half.trim().is_empty()) {
+                Some(_) => self.say(&mut tx, &content::broken_off(&half, "stopped"), begun).await?,
+                None => self.say_content(&mut tx, content::notice("Stopped."), begun).await?,
+            },
             Ending::Failed(reason) => {
-                if live.begun.is_some() {
-                    let text = format!("{}{}\n\n(broken off)", live.text.trim(), content::UNFINISHED);
-                    self.say(&mut tx, content::answer(&text), &live).await?;
+                if begun.is_some() {
+                    self.say(&mut tx, &content::broken_off(&half, "broken off"), begun).await?;
                 }
-                self.house.enqueue(&mut tx, &self.agent.user_id, self.place(), content::notice(reason)).await?;
+                self.say_content(&mut tx, content::notice(reason), None).await?;
             }
         }
         self.house.sessions.close(&mut tx, &self.claim, &self.turn, state).await?;
@@ -166,16 +169,32 @@ impl TurnContext {
         Ok(())
     }
 
-    /// Puts the turn aside: whoever takes it up continues the message that was being written.
-    async fn set_aside(&self) {
-        self.next_live().settle().await;
+    async fn answer(&self, tx: &mut Tx, text: &str, begun: Option<OutboxId>) -> Result<(), StoreError> {
+        let step = Step::Model { text: text.to_owned(), calls: Vec::new() };
+        self.house.sessions.append(tx, &self.claim, &self.turn, &step).await?;
+        if text.trim().is_empty() {
+            return self.say_content(tx, content::notice("(I have nothing to say.)"), begun).await;
+        }
+        self.say(tx, text, begun).await
     }
 
-    /// Says `content`: in the place of the message that was being written, if there is one.
-    async fn say(&self, tx: &mut Tx, content: Value, live: &live::Settled) -> Result<(), doorward_base::StoreError> {
+    /// Puts the turn aside: whoever takes it up continues the message that was being written.
+    async fn set_aside(&self) {
+        self.live().settle().await;
+    }
+
+    /// Says `markdown`, in as many messages as it takes; the first in the place of the message that was being written, if there is one.
+    async fn say(&self, tx: &mut Tx, markdown: &str, mut begun: Option<OutboxId>) -> Result<(), StoreError> {
+        for part in content::parts(markdown) {
+            self.say_content(tx, content::answer(&part), begun.take()).await?;
+        }
+        Ok(())
+    }
+
+    async fn say_content(&self, tx: &mut Tx, content: Value, begun: Option<OutboxId>) -> Result<(), StoreError> {
         let send = content::outgoing(&self.agent.user_id, self.place(), content);
         let outbox = self.house.appservice.outbox();
-        match live.begun {
+        match begun {
             Some(begun) => outbox.enqueue_replacement(tx, send, begun).await.map(drop),
             None => outbox.enqueue(tx, send).await.map(drop),
         }
@@ -193,14 +212,14 @@ impl TurnContext {
         Ok(())
     }
 
-    fn live(&self) -> std::sync::MutexGuard<'_, Live> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The message that was being written; a new one takes its place.
-    fn next_live(&self) -> Live {
-        let next = Live::start(&self.house, &self.agent, &self.claim, &self.turn, None);
-        std::mem::replace(&mut self.live(), next)
+    /// The message that was being written is whole; the next one is another.
+    fn begin_anew(&self) {
+        let next = Arc::new(Live::start(&self.house, &self.agent, &self.claim, &self.turn, None));
+        *self.live.lock().unwrap_or_else(PoisonError::into_inner) = next;
     }
 }
 
@@ -210,3 +229,6 @@ enum Ending<'a> {
     Stopped,
     Failed(&'a str),
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,9 @@ pub struct Wish {
     pub grant: Option<String>,
 }
 
+/// Of a description or the name of a model, in bytes.
+const LONGEST_TEXT: usize = 1_000;
+
 /// A wish that cannot be fulfilled.
 #[derive(Debug, thiserror::Error)]
 pub enum WishError {
@@ -34,6 +37,9 @@ pub enum WishError {
     /// No such runtime.
     #[error("there is no runtime {0:?}; there is {1}")]
     Runtime(String, String),
+    /// The homeserver would refuse it as the topic of a room.
+    #[error("{0} is too long: use at most {LONGEST_TEXT} bytes")]
+    TooLong(&'static str),
     /// The homeserver's name and the worker's make no user id.
     #[error("{0:?} makes no Matrix user id")]
     UserId(String),
@@ -48,6 +54,11 @@ pub(crate) fn plan(
     reply_to: Option<Place>,
 ) -> Result<NewWorker, WishError> {
     let name = AgentName::worker(name)?;
+    for (what, text) in [("the description", &wish.description), ("the model's name", &wish.model)] {
+        if text.as_ref().is_some_and(|text| text.len() > LONGEST_TEXT) {
+            return Err(WishError::TooLong(what));
+        }
+    }
     let config = &house.config;
     let grant = wish.grant.unwrap_or_else(|| config.grant.clone());
     if grant != config.grant && !house.access.is_owner(requester) {
@@ -86,7 +97,7 @@ pub(crate) async fn overview(house: &House) -> Result<String, StoreError> {
 
 /// One agent in one line, in Markdown.
 pub(crate) async fn describe(house: &House, agent: &Agent) -> Result<String, StoreError> {
-    let load = house.sessions.workload(&agent.name).await?;
+    let load = house.sessions.workload(agent).await?;
     let doing = match (agent.state, load.turns) {
         (AgentState::Active, 0) => "idle".to_owned(),
         (AgentState::Active, 1) => "working".to_owned(),
@@ -136,9 +147,21 @@ pub enum WorkersError {
     /// The wish cannot be fulfilled.
     #[error(transparent)]
     Wish(#[from] WishError),
+    /// Nobody bears the name.
+    #[error("there is no worker {0}; `doorward worker list` shows who is there")]
+    Unknown(AgentName),
     /// The roster refused.
     #[error(transparent)]
-    Roster(#[from] RosterError),
+    Roster(RosterError),
+}
+
+impl From<RosterError> for WorkersError {
+    fn from(error: RosterError) -> Self {
+        match error {
+            RosterError::Unknown(name) => Self::Unknown(name),
+            error => Self::Roster(error),
+        }
+    }
 }
 
 impl From<StoreError> for WorkersError {
@@ -168,7 +191,7 @@ impl Workers<'_> {
     pub async fn list(&self) -> Result<Vec<(Agent, Workload)>, WorkersError> {
         let mut found = Vec::new();
         for agent in self.house.roster.list().await?.into_iter().filter(|agent| !agent.name.is_manager()) {
-            let load = self.house.sessions.workload(&agent.name).await?;
+            let load = self.house.sessions.workload(&agent).await?;
             found.push((agent, load));
         }
         Ok(found)
@@ -177,7 +200,7 @@ impl Workers<'_> {
     /// One agent, with what it is doing.
     pub async fn show(&self, name: &AgentName) -> Result<(Agent, Workload), WorkersError> {
         let agent = self.house.roster.get(name).await?;
-        let load = self.house.sessions.workload(name).await?;
+        let load = self.house.sessions.workload(&agent).await?;
         Ok((agent, load))
     }
 
@@ -194,7 +217,9 @@ impl Workers<'_> {
     pub async fn resume(&self, name: &AgentName) -> Result<(), WorkersError> {
         let mut tx = self.house.database.write().await?;
         self.house.roster.resume(&mut tx, name).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        self.house.wake_all();
+        Ok(())
     }
 
     /// Asks for the removal of a worker.

@@ -37,7 +37,7 @@ pub(crate) async fn carry_out(house: &House, request: &Request<'_>, command: Com
         None => match change(house, request, &mut tx, &command).await {
             Ok(reply) => reply,
             Err(RosterError::Store(error)) => return Err(error.into()),
-            Err(refusal) => Some(format!("{refusal}.")),
+            Err(refusal) => Some(sentence(&refusal)),
         },
     };
     answer(house, request, &mut tx, &speaker, reply).await?;
@@ -70,10 +70,18 @@ async fn answer(
     speaker: &OwnedUserId,
     reply: Reply,
 ) -> Result<(), StoreError> {
-    if let Some(text) = reply {
-        house.enqueue(tx, speaker, &request.place, content::notice(&text)).await?;
+    for part in reply.iter().flat_map(|text| content::parts(text)) {
+        house.enqueue(tx, speaker, &request.place, content::notice(&part)).await?;
     }
     Ok(())
+}
+
+/// What a person in a room is told of a refusal.
+fn sentence(refusal: &RosterError) -> String {
+    match refusal {
+        RosterError::Unknown(_) => format!("{refusal}; `!worker list` shows who is there."),
+        _ => format!("{refusal}."),
+    }
 }
 
 /// Commands that change nothing.
@@ -84,8 +92,11 @@ async fn look_up(house: &House, command: &Command) -> Result<Reply, StoreError> 
         Command::Status => Some(status(house).await?),
         Command::Show(name) => Some(match house.roster.find(name).await? {
             Some(agent) => workers::describe(house, &agent).await?,
-            None => format!("{}.", RosterError::Unknown(name.clone())),
+            None => sentence(&RosterError::Unknown(name.clone())),
         }),
+        Command::Stop(Some(name)) if house.roster.find(name).await?.is_none() => {
+            Some(sentence(&RosterError::Unknown(name.clone())))
+        }
         Command::Usage => Some(match house.gateway.usage().await {
             Ok(usage) => usage_table(&usage),
             Err(error) => format!("{error}."),
@@ -105,18 +116,24 @@ async fn change(house: &House, request: &Request<'_>, tx: &mut Tx, command: &Com
         }
         Command::Remove(name) => house.roster.remove(tx, name, Some(&request.place)).await.map(|()| None),
         Command::Pause(name) => {
-            let names = targets(request, name.as_ref());
-            for name in &names {
-                house.roster.pause(tx, name).await?;
+            let (mut done, mut said) = (Vec::new(), Vec::new());
+            for name in targets(request, name.as_ref()) {
+                note(house.roster.pause(tx, &name).await, name, &mut done, &mut said)?;
             }
-            Ok(Some(format!("{} paused. What you say is kept and answered after `!resume`.", are(&names))))
+            if !done.is_empty() {
+                said.push(format!("{} paused. What you say is kept and answered after `!resume`.", are(&done)));
+            }
+            Ok(Some(said.join(" ")))
         }
         Command::Resume(name) => {
-            let names = targets(request, name.as_ref());
-            for name in &names {
-                house.roster.resume(tx, name).await?;
+            let (mut done, mut said) = (Vec::new(), Vec::new());
+            for name in targets(request, name.as_ref()) {
+                note(house.roster.resume(tx, &name).await, name, &mut done, &mut said)?;
             }
-            Ok(Some(format!("{} at work again.", are(&names))))
+            if !done.is_empty() {
+                said.push(format!("{} at work again.", are(&done)));
+            }
+            Ok(Some(said.join(" ")))
         }
         Command::Stop(name) => {
             let scope = match name {
@@ -129,6 +146,21 @@ async fn change(house: &House, request: &Request<'_>, tx: &mut Tx, command: &Com
         }
         Command::Help | Command::List | Command::Show(_) | Command::Status | Command::Usage => Ok(None),
     }
+}
+
+/// One agent of several was changed, or refused to be: the others are changed all the same.
+fn note(
+    result: Result<(), RosterError>,
+    name: AgentName,
+    done: &mut Vec<AgentName>,
+    said: &mut Vec<String>,
+) -> Result<(), RosterError> {
+    match result {
+        Ok(()) => done.push(name),
+        Err(RosterError::Store(error)) => return Err(error.into()),
+        Err(refusal) => said.push(sentence(&refusal)),
+    }
+    Ok(())
 }
 
 /// The agent that is named; else the workers of the room, else its manager.

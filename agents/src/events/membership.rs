@@ -4,7 +4,8 @@ use doorward_appservice::{HandlerError, Intent, IntentError, LeasedEvent};
 use ruma::{RoomId, UserId};
 use serde::Deserialize;
 
-use crate::agent::Agent;
+use super::joined;
+use crate::agent::{Agent, AgentState};
 use crate::content;
 use crate::house::House;
 use crate::place::Place;
@@ -29,7 +30,8 @@ async fn invited(house: &House, event: &LeasedEvent, user: &UserId) -> Result<()
     let Ok(intent) = house.appservice.intent(user) else { return Ok(()) };
     let agent = house.roster.by_user(user).await?;
     let by_us = event.sender == *house.appservice.sender().user_id();
-    let Some(agent) = agent.filter(|_| by_us || house.access.is_human(&event.sender)) else {
+    let stays = |agent: &Agent| agent.state != AgentState::Removing;
+    let Some(agent) = agent.filter(|agent| stays(agent) && (by_us || house.access.is_human(&event.sender))) else {
         tracing::info!(room = %event.room_id, by = %event.sender, "an invitation was declined");
         return passing(intent.leave(&event.room_id).await);
     };
@@ -75,8 +77,7 @@ fn greeting(agent: &Agent, encrypted: bool) -> String {
 }
 
 async fn leave_if_no_human_is_left(house: &House, room: &RoomId) -> Result<(), HandlerError> {
-    let joined = house.appservice.members().joined(room).await;
-    let joined = joined.map_err(|error| HandlerError::Retry { reason: error.to_string(), after: None })?;
+    let Some(joined) = joined(house, room).await? else { return Ok(()) };
     if joined.iter().any(|user| !house.appservice.owns(user)) {
         return Ok(());
     }

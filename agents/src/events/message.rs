@@ -14,7 +14,7 @@ use crate::session::Input;
 
 /// So many agents may wake each other in a row.
 const MOST_HOPS: i64 = 6;
-/// So often may agents wake agents in a room until a human speaks there.
+/// So often may agents wake agents in a room until a human speaks there. What an agent hands on for a human is not counted.
 const MOST_WAKES: i64 = 24;
 
 #[derive(Deserialize)]
@@ -84,8 +84,9 @@ async fn by_human(house: &House, event: &LeasedEvent, message: &Message) -> Resu
     for agent in &addressed {
         let body = without_mention(&message.body, agent);
         let input = Input { event_id: event.event_id.clone(), sender: event.sender.clone(), body, hops: 0 };
-        house.sessions.hear(&mut tx, &agent.name, &place, &input).await?;
-        if agent.state == AgentState::Paused {
+        let waiting = house.sessions.hear(&mut tx, agent, &place, &input).await?;
+        // Said once: the person knows it then.
+        if agent.state == AgentState::Paused && waiting == 1 {
             let kept = format!("{0} is paused. Your message is kept, and answered after `!resume {0}`.", agent.name);
             house.enqueue(&mut tx, &agent.user_id, &place, content::notice(&kept)).await?;
         }
@@ -120,7 +121,8 @@ fn addressed(room: &Room, message: &Message) -> Vec<Agent> {
     let alone = room.members <= 2;
     let spoken_to =
         |agent: &&Agent| alone || message.mentions.user_ids.contains(&agent.user_id) || names(&message.body, agent);
-    room.agents.iter().filter(spoken_to).cloned().collect()
+    let stays = |agent: &&Agent| agent.state != AgentState::Removing;
+    room.agents.iter().filter(stays).filter(spoken_to).cloned().collect()
 }
 
 /// Whether the text names the agent as a mention: `@worker-alice`, with or without the server. For clients without intentional mentions.
@@ -171,7 +173,8 @@ async fn by_agent(house: &House, event: &LeasedEvent, message: &Message) -> Resu
     let place = Place { room: event.room_id.clone(), thread: message.thread() };
     let mut tx = house.database.write().await?;
     for agent in &agents {
-        let wakes = house.sessions.count_wake(&mut tx, &event.room_id).await?;
+        let for_human = message.hops == 1;
+        let wakes = if for_human { 0 } else { house.sessions.count_wake(&mut tx, &event.room_id).await? };
         if message.hops > MOST_HOPS || wakes > MOST_WAKES {
             let notice = content::notice(
                 "We agents have talked enough among ourselves; I wait for a human to say how to go on.",
@@ -181,7 +184,7 @@ async fn by_agent(house: &House, event: &LeasedEvent, message: &Message) -> Resu
         }
         let body = without_mention(&message.body, agent);
         let input = Input { event_id: event.event_id.clone(), sender: event.sender.clone(), body, hops: message.hops };
-        house.sessions.hear(&mut tx, &agent.name, &place, &input).await?;
+        house.sessions.hear(&mut tx, agent, &place, &input).await?;
     }
     event.complete(&mut tx).await?;
     tx.commit().await?;

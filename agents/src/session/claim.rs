@@ -5,15 +5,15 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::{LEASE, SessionError, Sessions};
-use crate::agent::{AgentName, AgentState};
+use crate::agent::AgentState;
 use crate::place::Place;
-use crate::roster::corrupt;
 
 /// The right to work on one session, until the lease runs out.
 #[derive(Clone, Debug)]
 pub(crate) struct Claim {
     pub(crate) session_id: String,
-    pub(crate) agent: AgentName,
+    /// The id of the agent: a name may pass to another one.
+    pub(crate) agent_id: String,
     pub(crate) place: Place,
     token: String,
 }
@@ -32,14 +32,16 @@ pub(crate) enum Pulse {
 }
 
 impl Sessions {
-    /// Claims the session that has waited longest, if its agent works.
+    /// Claims the session that has waited longest, if its agent works. What is to be stopped ends at once, also if its agent is paused
+    /// or it waits for another try.
     pub(crate) async fn claim(&self) -> Result<Option<Claim>, StoreError> {
         let (now, token) = (self.clock.now(), self.random.id());
         let mut tx = self.database.write().await?;
         let row = sqlx::query(
             "UPDATE session SET lease_token = $1, lease_until = $2
-             WHERE id = (SELECT s.id FROM session s JOIN agent a ON a.name = s.agent
-                         WHERE s.ready = 1 AND s.not_before <= $3 AND s.lease_until <= $3 AND a.state = 'active'
+             WHERE id = (SELECT s.id FROM session s JOIN agent a ON a.id = s.agent
+                         WHERE s.ready = 1 AND s.lease_until <= $3 AND (s.not_before <= $3 AND a.state = 'active' OR EXISTS
+                         (SELECT 1 FROM turn t WHERE t.session_id = s.id AND t.state = 'open' AND t.stop_requested = 1))
                          ORDER BY s.not_before, s.id LIMIT 1)
              AND ready = 1 AND lease_until <= $3
              RETURNING id, agent, room_id, thread",
@@ -68,7 +70,7 @@ impl Sessions {
     pub(crate) async fn pulse(&self, claim: &Claim) -> Result<Pulse, StoreError> {
         let row = sqlx::query(
             "SELECT s.lease_token, s.lease_until, a.state, t.stop_requested FROM session s
-             LEFT JOIN agent a ON a.name = s.agent LEFT JOIN turn t ON t.session_id = s.id AND t.state = 'open' WHERE s.id = $1",
+             LEFT JOIN agent a ON a.id = s.agent LEFT JOIN turn t ON t.session_id = s.id AND t.state = 'open' WHERE s.id = $1",
         )
         .bind(&claim.session_id)
         .fetch_optional(self.database.reader())
@@ -99,27 +101,42 @@ impl Sessions {
         }
     }
 
+    /// Whether this process still works on the session.
+    pub(crate) async fn holds(&self, claim: &Claim) -> Result<bool, StoreError> {
+        let token: Option<Option<String>> = sqlx::query_scalar("SELECT lease_token FROM session WHERE id = $1")
+            .bind(&claim.session_id)
+            .fetch_optional(self.database.reader())
+            .await?;
+        Ok(token.flatten().as_ref() == Some(&claim.token))
+    }
+
     /// Gives the session back without ending its turn, to be taken up again after `wait`.
     pub(crate) async fn release(&self, claim: &Claim, wait: std::time::Duration) -> Result<(), StoreError> {
         let mut tx = self.database.write().await?;
+        self.give_back(&mut tx, claim, wait).await?;
+        tx.commit().await
+    }
+
+    pub(super) async fn give_back(
+        &self,
+        tx: &mut Tx,
+        claim: &Claim,
+        wait: std::time::Duration,
+    ) -> Result<(), StoreError> {
         sqlx::query("UPDATE session SET lease_token = NULL, lease_until = 0, not_before = $1 WHERE id = $2 AND lease_token = $3")
             .bind(self.clock.now().plus(wait).as_millis())
             .bind(&claim.session_id)
             .bind(&claim.token)
             .execute(tx.connection())
             .await?;
-        tx.commit().await
+        Ok(())
     }
 }
 
 fn claim(row: &AnyRow, token: String) -> Result<Claim, StoreError> {
-    let agent: String = row.try_get("agent")?;
-    if agent.is_empty() {
-        return Err(corrupt("session", "it belongs to no agent"));
-    }
     Ok(Claim {
         session_id: row.try_get("id")?,
-        agent: AgentName::stored(agent),
+        agent_id: row.try_get("agent")?,
         place: Place::stored(row.try_get("room_id")?, row.try_get("thread")?)?,
         token,
     })

@@ -1,5 +1,7 @@
 //! The history of a session, and the turns within it.
 
+use std::time::Duration;
+
 use doorward_appservice::OutboxId;
 use doorward_base::{StoreError, Tx};
 use ruma::{OwnedEventId, OwnedUserId};
@@ -13,8 +15,8 @@ use crate::roster::corrupt;
 #[derive(Clone, Debug)]
 pub(crate) struct Turn {
     pub(crate) id: String,
-    /// How often it was taken up, this time included.
-    pub(crate) attempts: i64,
+    /// How often it was tried in vain.
+    pub(crate) failures: i64,
     /// How many agents woke each other before it.
     pub(crate) hops: i64,
     /// The message that was being written when it was last put down.
@@ -44,7 +46,7 @@ impl Sessions {
     pub(crate) async fn take_up(&self, claim: &Claim) -> Result<Option<Turn>, SessionError> {
         let mut tx = self.database.write().await?;
         self.guard(&mut tx, claim).await?;
-        let sql = "UPDATE turn SET attempts = attempts + 1 WHERE session_id = $1 AND state = 'open' RETURNING id, attempts, hops, live_outbox_id";
+        let sql = "SELECT id, failures, hops, live_outbox_id FROM turn WHERE session_id = $1 AND state = 'open'";
         let row = sqlx::query(sql).bind(&claim.session_id).fetch_optional(tx.connection()).await?;
         let turn = match row {
             Some(row) => Some(turn(&row)?),
@@ -58,11 +60,11 @@ impl Sessions {
     }
 
     async fn open(&self, tx: &mut Tx, claim: &Claim) -> Result<Option<Turn>, StoreError> {
-        let turn = Turn { id: self.random.id(), attempts: 1, hops: 0, live: None };
+        let turn = Turn { id: self.random.id(), failures: 0, hops: 0, live: None };
         let inputs = self.take_inputs(tx, claim, &turn).await?;
         let Some(hops) = inputs.iter().map(|input| input.hops).max() else { return Ok(None) };
         sqlx::query(
-            "INSERT INTO turn (id, session_id, state, stop_requested, hops, attempts, started_at) VALUES ($1, $2, 'open', 0, $3, 1, $4)",
+            "INSERT INTO turn (id, session_id, state, stop_requested, hops, failures, started_at) VALUES ($1, $2, 'open', 0, $3, 0, $4)",
         )
         .bind(&turn.id)
         .bind(&claim.session_id)
@@ -73,19 +75,38 @@ impl Sessions {
         Ok(Some(Turn { hops, ..turn }))
     }
 
-    /// Moves what was said since into the history of the turn.
-    pub(crate) async fn absorb(&self, claim: &Claim, turn: &Turn) -> Result<(), SessionError> {
+    /// Gives the session back after a try in vain, for another one after `wait`.
+    pub(crate) async fn retry(&self, claim: &Claim, turn: &Turn, wait: Duration) -> Result<(), SessionError> {
+        let mut tx = self.database.write().await?;
+        self.guard(&mut tx, claim).await?;
+        sqlx::query("UPDATE turn SET failures = failures + 1 WHERE id = $1")
+            .bind(&turn.id)
+            .execute(tx.connection())
+            .await?;
+        self.give_back(&mut tx, claim, wait).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Moves what was said since into the history of the turn. How many agents woke each other before the turn now.
+    pub(crate) async fn absorb(&self, claim: &Claim, turn: &Turn) -> Result<i64, SessionError> {
         let waiting: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM session_input WHERE session_id = $1")
             .bind(&claim.session_id)
             .fetch_one(self.database.reader())
             .await?;
         if waiting == 0 {
-            return Ok(());
+            return Ok(turn.hops);
         }
         let mut tx = self.database.write().await?;
         self.guard(&mut tx, claim).await?;
-        self.take_inputs(&mut tx, claim, turn).await?;
-        Ok(tx.commit().await?)
+        let inputs = self.take_inputs(&mut tx, claim, turn).await?;
+        let hops = inputs.iter().map(|input| input.hops).max().unwrap_or_default();
+        sqlx::query("UPDATE turn SET hops = $1 WHERE id = $2 AND hops < $1")
+            .bind(hops)
+            .bind(&turn.id)
+            .execute(tx.connection())
+            .await?;
+        tx.commit().await?;
+        Ok(hops)
     }
 
     async fn take_inputs(&self, tx: &mut Tx, claim: &Claim, turn: &Turn) -> Result<Vec<Input>, StoreError> {
@@ -142,6 +163,15 @@ impl Sessions {
         steps.collect::<Result<_, _>>().map_err(|error| corrupt("step of a turn", error))
     }
 
+    /// Which message is being written.
+    pub(crate) async fn live(&self, tx: &mut Tx, turn: &Turn) -> Result<Option<OutboxId>, StoreError> {
+        let live: Option<i64> = sqlx::query_scalar("SELECT live_outbox_id FROM turn WHERE id = $1")
+            .bind(&turn.id)
+            .fetch_one(tx.connection())
+            .await?;
+        Ok(live.map(OutboxId::from_i64))
+    }
+
     /// Remembers which message is being written, or that none is.
     pub(crate) async fn set_live(&self, tx: &mut Tx, turn: &Turn, live: Option<OutboxId>) -> Result<(), StoreError> {
         sqlx::query("UPDATE turn SET live_outbox_id = $1 WHERE id = $2")
@@ -187,7 +217,7 @@ fn turn(row: &AnyRow) -> Result<Turn, StoreError> {
     let live: Option<i64> = row.try_get("live_outbox_id")?;
     Ok(Turn {
         id: row.try_get("id")?,
-        attempts: row.try_get("attempts")?,
+        failures: row.try_get("failures")?,
         hops: row.try_get("hops")?,
         live: live.map(OutboxId::from_i64),
     })

@@ -83,6 +83,7 @@ pub(super) async fn run(caller: &Caller<'_>, call: &ToolCall) -> Result<Outcome,
 }
 
 async fn create(caller: &Caller<'_>, wanted: Create) -> Result<Outcome, ToolError> {
+    caller.for_a_person()?;
     let house = caller.house;
     let wish = Wish { description: Some(wanted.description), model: wanted.model, ..Wish::default() };
     let new = workers::plan(house, &wanted.name, wish, &caller.requester, None)?;
@@ -103,6 +104,9 @@ async fn assign(caller: &Caller<'_>, wanted: &Job) -> Result<Outcome, ToolError>
     let Some(room) = worker.home_room.clone().filter(|_| worker.state != AgentState::Removing) else {
         return Ok(Outcome::text(format!("{} has no room yet: try again in a moment.", worker.name)));
     };
+    if content::parts(&wanted.job).len() > 1 {
+        return Err(ToolError("the job is too long for one message: say it in less than 8,000 characters".to_owned()));
+    }
     let content = content::mention(&wanted.job, &worker.user_id, caller.hops + 1);
     let paused = if worker.state == AgentState::Paused { " It is paused, and begins when it is resumed." } else { "" };
     Ok(Outcome {
@@ -112,6 +116,7 @@ async fn assign(caller: &Caller<'_>, wanted: &Job) -> Result<Outcome, ToolError>
 }
 
 async fn pause(caller: &Caller<'_>, wanted: &Worker) -> Result<Outcome, ToolError> {
+    caller.for_a_person()?;
     let name = AgentName::worker(&wanted.worker)?;
     let mut tx = caller.house.database.write().await?;
     caller.house.roster.pause(&mut tx, &name).await?;
@@ -121,6 +126,7 @@ async fn pause(caller: &Caller<'_>, wanted: &Worker) -> Result<Outcome, ToolErro
 }
 
 async fn resume(caller: &Caller<'_>, wanted: &Worker) -> Result<Outcome, ToolError> {
+    caller.for_a_person()?;
     let name = AgentName::worker(&wanted.worker)?;
     let mut tx = caller.house.database.write().await?;
     caller.house.roster.resume(&mut tx, &name).await?;
@@ -130,6 +136,7 @@ async fn resume(caller: &Caller<'_>, wanted: &Worker) -> Result<Outcome, ToolErr
 }
 
 async fn remove(caller: &Caller<'_>, wanted: &Worker) -> Result<Outcome, ToolError> {
+    caller.for_a_person()?;
     let name = AgentName::worker(&wanted.worker)?;
     let mut tx = caller.house.database.write().await?;
     caller.house.roster.remove(&mut tx, &name, None).await?;

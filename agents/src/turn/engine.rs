@@ -1,9 +1,11 @@
 //! The engine: claims sessions that have something to do, and has their turns worked on, side by side.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ruma::RoomId;
+use futures_util::FutureExt;
+use ruma::{OwnedRoomId, OwnedUserId};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,7 +23,9 @@ const IDLE_POLL: Duration = Duration::from_secs(1);
 const PULSE: Duration = Duration::from_millis(500);
 const TYPING: Duration = Duration::from_secs(30);
 /// A turn is tried so often before the room is told that it failed.
-const MOST_ATTEMPTS: i64 = 4;
+pub(super) const MOST_ATTEMPTS: i64 = 4;
+/// The longest pause between two tries, whatever the other side asks for.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Works on turns until it is stopped.
 pub(crate) struct Engine {
@@ -69,7 +73,7 @@ impl Engine {
 
 async fn work(house: House, claim: Claim, stop: CancellationToken) {
     if let Err(error) = try_work(&house, &claim, stop).await {
-        tracing::warn!(%error, agent = %claim.agent, room = %claim.place.room, "a turn was put aside");
+        tracing::warn!(%error, room = %claim.place.room, "a turn was put aside");
         let _ = house.sessions.release(&claim, Duration::from_secs(1)).await;
     }
     // There may be more for this session, and one claim finds one session.
@@ -77,25 +81,33 @@ async fn work(house: House, claim: Claim, stop: CancellationToken) {
 }
 
 async fn try_work(house: &House, claim: &Claim, stop: CancellationToken) -> Result<(), SessionError> {
-    let Some(agent) = house.roster.find(&claim.agent).await? else { return Ok(()) };
+    let Some(agent) = house.roster.by_id(&claim.agent_id).await? else { return Ok(()) };
     let Some(turn) = house.sessions.take_up(claim).await? else { return Ok(()) };
-    let attempts = turn.attempts;
     let context = TurnContext::new(house.clone(), agent, claim.clone(), turn);
-    let typing = tokio::spawn(show_typing(house.clone(), context.agent.user_id.clone(), claim.place.room.clone()));
-    let end = tokio::select! {
-        biased;
-        interruption = interrupted(house, claim, &stop) => End::Interrupted(interruption),
-        answer = react(house, &context) => End::Reacted(answer),
+    // Asked before anything is done: a turn may be taken up only to be stopped.
+    let end = match house.sessions.pulse(claim).await? {
+        Pulse::Steady => react_until_interrupted(house, &context, &stop).await,
+        pulse => End::Interrupted(pulse),
     };
-    typing.abort();
-    let result = conclude(house, claim, &context, end, attempts).await;
-    tokio::spawn(stop_typing(house.clone(), context.agent.user_id.clone(), claim.place.room.clone()));
-    result
+    conclude(house, &context, end).await
 }
 
 enum End {
     Reacted(Result<String, TurnError>),
     Interrupted(Pulse),
+}
+
+async fn react_until_interrupted(house: &House, context: &TurnContext, stop: &CancellationToken) -> End {
+    let (user, room) = (context.agent.user_id.clone(), context.claim.place.room.clone());
+    let typing = tokio::spawn(show_typing(house.clone(), user.clone(), room.clone()));
+    let end = tokio::select! {
+        biased;
+        interruption = interrupted(house, &context.claim, stop) => End::Interrupted(interruption),
+        answer = AssertUnwindSafe(react(house, context)).catch_unwind() => End::Reacted(answer.unwrap_or_else(|_| Err(panicked(context)))),
+    };
+    typing.abort();
+    tokio::spawn(stop_typing(house.clone(), user, room));
+    end
 }
 
 async fn react(house: &House, context: &TurnContext) -> Result<String, TurnError> {
@@ -107,6 +119,12 @@ async fn react(house: &House, context: &TurnContext) -> Result<String, TurnError
             known(house)
         ))),
     }
+}
+
+/// The panic itself was printed where it happened.
+fn panicked(context: &TurnContext) -> TurnError {
+    tracing::error!(agent = %context.agent.name, runtime = context.agent.runtime, "a runtime panicked");
+    TurnError::retry("Something in me broke over this; the operator finds the reason in the log.")
 }
 
 fn known(house: &House) -> String {
@@ -132,24 +150,20 @@ async fn interrupted(house: &House, claim: &Claim, stop: &CancellationToken) -> 
     }
 }
 
-async fn conclude(
-    house: &House,
-    claim: &Claim,
-    context: &TurnContext,
-    end: End,
-    attempts: i64,
-) -> Result<(), SessionError> {
+async fn conclude(house: &House, context: &TurnContext, end: End) -> Result<(), SessionError> {
+    let (claim, turn) = (&context.claim, &context.turn);
+    let tried = turn.failures + 1;
     match end {
         End::Reacted(Ok(answer)) => context.close(TurnState::Done, Ending::Answer(&answer)).await,
-        End::Reacted(Err(TurnError::Retry { reason, after })) if attempts < MOST_ATTEMPTS => {
+        End::Reacted(Err(TurnError::Retry { reason, after })) if tried < MOST_ATTEMPTS => {
             context.set_aside().await;
-            let wait = after.unwrap_or_default().max(back_off(attempts)).min(Duration::from_secs(60));
-            tracing::info!(agent = %claim.agent, %reason, ?wait, "a turn will be tried again");
-            Ok(house.sessions.release(claim, wait).await?)
+            let wait = after.unwrap_or_default().max(back_off(tried)).min(LONGEST_WAIT);
+            tracing::info!(agent = %context.agent.name, %reason, ?wait, "a turn will be tried again");
+            house.sessions.retry(claim, turn, wait).await
         }
         End::Reacted(Err(TurnError::Retry { reason, .. })) => {
             let reason = format!(
-                "{reason} I have tried {attempts} times. Your message is kept: say \"go on\" when it should work again."
+                "{reason} I have tried {tried} times. Your message is kept: say \"go on\" when it should work again."
             );
             context.close(TurnState::Failed, Ending::Failed(&reason)).await
         }
@@ -169,11 +183,11 @@ async fn conclude(
 }
 
 /// 0.5, 2 and 8 seconds: a passing fault is over by then, and a person still waits.
-fn back_off(attempts: i64) -> Duration {
-    Duration::from_millis(500) * 4_u32.pow(u32::try_from(attempts - 1).unwrap_or(0).min(4))
+fn back_off(tried: i64) -> Duration {
+    Duration::from_millis(500) * 4_u32.pow(u32::try_from(tried - 1).unwrap_or(0).min(4))
 }
 
-async fn show_typing(house: House, user: ruma::OwnedUserId, room: ruma::OwnedRoomId) {
+async fn show_typing(house: House, user: OwnedUserId, room: OwnedRoomId) {
     let Ok(intent) = house.appservice.intent(&user) else { return };
     loop {
         // A typing notice that does not arrive is no loss.
@@ -182,8 +196,8 @@ async fn show_typing(house: House, user: ruma::OwnedUserId, room: ruma::OwnedRoo
     }
 }
 
-async fn stop_typing(house: House, user: ruma::OwnedUserId, room: impl AsRef<RoomId>) {
+async fn stop_typing(house: House, user: OwnedUserId, room: OwnedRoomId) {
     if let Ok(intent) = house.appservice.intent(&user) {
-        let _ = intent.typing(room.as_ref(), None).await;
+        let _ = intent.typing(&room, None).await;
     }
 }

@@ -7,8 +7,9 @@ use doorward_appservice::{Delivery, OutboxId, replacement};
 use doorward_base::StoreError;
 use ruma::TransactionId;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::agent::Agent;
 use crate::content;
@@ -25,27 +26,20 @@ const LONGEST_SEND: Duration = Duration::from_secs(10);
 /// A message that is being written. It first stands in the room when there is something to read.
 pub(super) struct Live {
     text: watch::Sender<String>,
-    closing: DropGuard,
-    writer: JoinHandle<Option<OutboxId>>,
-}
-
-/// A message that is not being written any more.
-pub(super) struct Settled {
-    /// Its row in the outbox, if it stands in the room or is on its way.
-    pub(super) begun: Option<OutboxId>,
-    /// How far it came.
-    pub(super) text: String,
+    closing: CancellationToken,
+    writer: TaskTracker,
 }
 
 impl Live {
     /// Begins to write, or goes on with the message `begun`.
     pub(super) fn start(house: &House, agent: &Agent, claim: &Claim, turn: &Turn, begun: Option<OutboxId>) -> Self {
         let (text, changes) = watch::channel(String::new());
-        let closing = CancellationToken::new();
+        let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
         let writer =
             Writer { house: house.clone(), agent: agent.clone(), claim: claim.clone(), turn: turn.clone(), begun };
-        let writer = tokio::spawn(writer.write(changes, closing.clone()));
-        Self { text, closing: closing.drop_guard(), writer }
+        tasks.spawn(writer.write(changes, closing.clone()));
+        tasks.close();
+        Self { text, closing, writer: tasks }
     }
 
     /// The text so far.
@@ -53,15 +47,17 @@ impl Live {
         self.text.send_modify(|shown| text.clone_into(shown));
     }
 
-    /// Stops writing; returns when no edit is on its way any more.
-    pub(super) async fn settle(self) -> Settled {
-        let text = self.text.borrow().clone();
-        drop((self.text, self.closing));
-        let begun = self.writer.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a live answer was lost");
-            None
-        });
-        Settled { begun, text }
+    /// Stops writing; gives the text when no edit is on its way any more. May be called again.
+    pub(super) async fn settle(&self) -> String {
+        self.closing.cancel();
+        self.writer.wait().await;
+        self.text.borrow().clone()
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.closing.cancel();
     }
 }
 
@@ -74,45 +70,47 @@ struct Writer {
 }
 
 impl Writer {
-    async fn write(mut self, mut changes: watch::Receiver<String>, closing: CancellationToken) -> Option<OutboxId> {
+    async fn write(mut self, mut changes: watch::Receiver<String>, closing: CancellationToken) {
         if self.begun.is_none() && self.is_quick(&mut changes, &closing).await {
-            return None;
+            return;
         }
-        let mut interval = FIRST_INTERVAL;
-        while changes.changed().await.is_ok() {
-            let text = changes.borrow_and_update().clone();
+        let (mut interval, mut shown) = (FIRST_INTERVAL, String::new());
+        while changed(&mut changes, &closing).await {
+            let text = content::so_far(&changes.borrow_and_update());
+            // What goes beyond one message is seen at the end.
+            if text == shown {
+                continue;
+            }
             match self.begun {
                 None => match self.begin(&text).await {
                     Ok(id) => self.begun = Some(id),
                     // The answer comes whole at the end of the turn.
-                    Err(error) => {
-                        tracing::debug!(%error, "a live answer could not be begun");
-                        return None;
-                    }
+                    Err(error) => return tracing::debug!(%error, "a live answer could not be begun"),
                 },
                 Some(id) => self.edit(id, &text).await,
             }
-            tokio::select! {
-                () = tokio::time::sleep(interval) => {}
-                () = closing.cancelled() => break,
+            shown = text;
+            if timeout(interval, closing.cancelled()).await.is_ok() {
+                return;
             }
             interval = (interval * 3 / 2).min(LONGEST_INTERVAL);
         }
-        self.begun
     }
 
     /// Whether the answer is whole, or given up, before anyone could have begun to read.
     async fn is_quick(&self, changes: &mut watch::Receiver<String>, closing: &CancellationToken) -> bool {
-        if changes.wait_for(|text| !text.trim().is_empty()).await.is_err() {
-            return true;
+        tokio::select! {
+            biased;
+            () = closing.cancelled() => return true,
+            first = changes.wait_for(|text| !text.trim().is_empty()) => if first.is_err() { return true },
         }
         changes.mark_changed();
-        tokio::time::timeout(PATIENCE, closing.cancelled()).await.is_ok()
+        timeout(PATIENCE, closing.cancelled()).await.is_ok()
     }
 
     async fn begin(&self, text: &str) -> Result<OutboxId, SessionError> {
         let House { database, sessions, appservice, .. } = &self.house;
-        let content = content::answer(&format!("{text}{}", content::UNFINISHED));
+        let content = content::answer(text);
         let mut tx = database.write().await?;
         sessions.guard(&mut tx, &self.claim).await?;
         let send = content::outgoing(&self.agent.user_id, &self.claim.place, content);
@@ -131,18 +129,31 @@ impl Writer {
     }
 
     async fn try_edit(&self, id: OutboxId, text: &str) -> Result<(), StoreError> {
-        let House { appservice, random, .. } = &self.house;
+        let House { appservice, random, sessions, .. } = &self.house;
         let Some(Delivery::Delivered(event)) = appservice.outbox().delivery(id).await? else { return Ok(()) };
-        let content = replacement(&content::answer(&format!("{text}{}", content::UNFINISHED)), &event);
+        // Whoever has taken the session over may have written the end already.
+        if !sessions.holds(&self.claim).await? {
+            return Ok(());
+        }
+        let content = replacement(&content::answer(text), &event);
         let Ok(intent) = appservice.intent(&self.agent.user_id) else { return Ok(()) };
         let transaction: Arc<str> = random.id().into();
         let send =
             intent.send(&self.claim.place.room, <&TransactionId>::from(&*transaction), "m.room.message", &content);
-        match tokio::time::timeout(LONGEST_SEND, send).await {
+        match timeout(LONGEST_SEND, send).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::debug!(%error, "an edit of a live answer was refused"),
             Err(_elapsed) => tracing::debug!("an edit of a live answer took too long"),
         }
         Ok(())
+    }
+}
+
+/// Waits for more text; false once nothing is to be written any more.
+async fn changed(changes: &mut watch::Receiver<String>, closing: &CancellationToken) -> bool {
+    tokio::select! {
+        biased;
+        () = closing.cancelled() => false,
+        changed = changes.changed() => changed.is_ok(),
     }
 }

@@ -26,6 +26,7 @@ CREATE TABLE agent (
 -- One agent in one room or thread.
 CREATE TABLE session (
     id TEXT PRIMARY KEY,
+    -- The id of the agent: a name may pass to another one.
     agent TEXT NOT NULL,
     room_id TEXT NOT NULL,
     -- The event id of the thread's root; empty for the room itself.
@@ -61,7 +62,8 @@ CREATE TABLE turn (
     -- 1 once somebody asked for the turn to be abandoned.
     stop_requested BIGINT NOT NULL,
     hops BIGINT NOT NULL,
-    attempts BIGINT NOT NULL,
+    -- How often it was tried in vain.
+    failures BIGINT NOT NULL,
     -- The outbox row of the message that is being written, if it was begun.
     live_outbox_id BIGINT,
     started_at BIGINT NOT NULL,
