@@ -20,6 +20,8 @@ mod provision;
 mod roster;
 pub mod runtime;
 mod session;
+#[cfg(test)]
+mod testing;
 mod tools;
 mod turn;
 mod workers;

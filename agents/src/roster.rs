@@ -13,8 +13,8 @@ use sqlx::any::AnyRow;
 use crate::agent::{Agent, AgentName, AgentState};
 use crate::place::Place;
 
-use errand::NEVER;
 pub(crate) use errand::Errand;
+use errand::NEVER;
 
 /// The schema of this crate.
 fn migrations() -> Migrations {

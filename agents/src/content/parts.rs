@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn a_long_text_is_cut_between_paragraphs_and_nothing_is_missing() {
-        let paragraphs: Vec<String> = (0..200).map(|number| format!("{number} {}", "word ".repeat(60).trim())).collect();
+        let paragraphs: Vec<String> =
+            (0..200).map(|number| format!("{number} {}", "word ".repeat(60).trim())).collect();
         let parts = parts(&paragraphs.join("\n\n"));
         assert!(parts.len() > 4);
         assert_small(&parts);

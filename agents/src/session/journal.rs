@@ -59,7 +59,7 @@ impl Sessions {
         Ok(turn)
     }
 
-    async fn open(&self, tx: &mut Tx, claim: &Claim) -> Result<Option<Turn>, StoreError> {
+    pub(super) async fn open(&self, tx: &mut Tx, claim: &Claim) -> Result<Option<Turn>, StoreError> {
         let turn = Turn { id: self.random.id(), failures: 0, hops: 0, live: None };
         let inputs = self.take_inputs(tx, claim, &turn).await?;
         let Some(hops) = inputs.iter().map(|input| input.hops).max() else { return Ok(None) };

@@ -227,3 +227,89 @@ async fn wakes_between_agents_are_counted_until_a_human_speaks() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_message_is_taken_back_only_in_its_own_room() {
+    on_both_engines(async |url| {
+        let world = World::new(url).await;
+        world.hear("$1", "one").await;
+        let claim = world.claim().await;
+        world.take_up(&claim).await;
+        let elsewhere = OwnedRoomId::try_from("!elsewhere:example.org").unwrap();
+        let mut tx = world.database.write().await.unwrap();
+        world.sessions.forget(&mut tx, &elsewhere, &EventId::parse("$1").unwrap()).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(world.sessions.pulse(&claim).await.unwrap(), Pulse::Steady);
+        assert_eq!(world.bodies(&claim).await, ["one"]);
+        world.database.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stop_in_one_room_leaves_the_others_alone() {
+    on_both_engines(async |url| {
+        let world = World::new(url).await;
+        world.hear("$1", "one").await;
+        let claim = world.claim().await;
+        world.take_up(&claim).await;
+        let elsewhere = OwnedRoomId::try_from("!elsewhere:example.org").unwrap();
+        let mut tx = world.database.write().await.unwrap();
+        assert_eq!(world.sessions.request_stop(&mut tx, &Scope::Room(&elsewhere)).await.unwrap(), 0);
+        tx.commit().await.unwrap();
+        assert_eq!(world.sessions.pulse(&claim).await.unwrap(), Pulse::Steady);
+        world.database.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_agent_of_the_same_name_knows_nothing_of_the_one_before_it() {
+    on_both_engines(async |url| {
+        let world = World::new(url).await;
+        world.hear("$1", "a secret").await;
+        // As if somebody had said it while the agent was being removed by another process.
+        sqlx::query("UPDATE agent SET id = 'another'").execute(world.database.reader()).await.unwrap();
+        assert!(
+            world.sessions.claim().await.unwrap().is_none(),
+            "what was said to the old one is not answered by the new one"
+        );
+        let mut tx = world.database.write().await.unwrap();
+        let input = Input {
+            event_id: EventId::parse("$2").unwrap(),
+            sender: UserId::parse("@you:example.org").unwrap(),
+            body: "late".to_owned(),
+            hops: 0,
+        };
+        let elsewhere = Place::room("!new:example.org".try_into().unwrap());
+        let waiting = world.sessions.hear(&mut tx, &world.manager, &elsewhere, &input).await;
+        assert_eq!(waiting.unwrap(), 0, "who is gone hears nothing");
+        tx.commit().await.unwrap();
+        world.database.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_turn_that_is_opened_while_somebody_says_stop_is_stopped() {
+    on_both_engines(async |url| {
+        let world = World::new(url).await;
+        world.hear("$1", "one").await;
+        let claim = world.claim().await;
+        let mut opening = world.database.write().await.unwrap();
+        world.sessions.guard(&mut opening, &claim).await.unwrap();
+        world.sessions.open(&mut opening, &claim).await.unwrap().unwrap();
+        let (database, sessions) = (world.database.clone(), world.sessions.clone());
+        let stop = tokio::spawn(async move {
+            let mut tx = database.write().await.unwrap();
+            sessions.request_stop(&mut tx, &Scope::Room(&place().room)).await.unwrap();
+            tx.commit().await.unwrap();
+        });
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        opening.commit().await.unwrap();
+        stop.await.unwrap();
+        assert_eq!(world.sessions.pulse(&claim).await.unwrap(), Pulse::Stop);
+        world.database.close().await;
+    })
+    .await;
+}

@@ -122,7 +122,11 @@ fn tool_message(call: &ToolCall, after: &[Step]) -> Value {
         _ => None,
     });
     let begun = until_next_answer().any(|step| matches!(step, Step::ToolStarted { call_id } if *call_id == call.id));
-    let without = if begun { "This was stopped while it ran: the outcome is unknown." } else { "This was stopped before it began." };
+    let without = if begun {
+        "This was stopped while it ran: the outcome is unknown."
+    } else {
+        "This was stopped before it began."
+    };
     json!({"role": "tool", "tool_call_id": call.id, "content": result.unwrap_or(without)})
 }
 
