@@ -161,12 +161,6 @@ impl Gateway {
         self.tokens.lock().await.remove(&agent.id);
     }
 
-    /// How many agents have a token, or are getting one.
-    #[cfg(test)]
-    async fn slots(&self) -> usize {
-        self.tokens.lock().await.len()
-    }
-
     /// Takes every token of the agent back.
     pub(crate) async fn revoke(&self, agent: &Agent) -> Result<(), GatewayError> {
         self.discard_token(agent).await;
