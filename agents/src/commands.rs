@@ -1,6 +1,8 @@
 //! The `!` commands, which people type in any room with an agent.
 
 mod carry_out;
+#[cfg(test)]
+mod story;
 
 use strsim::damerau_levenshtein;
 

@@ -25,9 +25,10 @@ use crate::place::Place;
 use crate::runtime::{Runtime, TurnError};
 use crate::session::Input;
 use crate::turn::{Engine, TurnContext};
+use crate::workers::{self, Wish};
 use crate::{AccessConfig, Agents, AgentsConfig, GatewayEndpoint, Parts, provision};
 
-pub(crate) use homeserver::Homeserver;
+pub(crate) use homeserver::{Homeserver, membership, mention, message};
 
 const REGISTRATION: &str = r"
 id: doorward
@@ -189,6 +190,21 @@ impl Stage {
         self.house().sessions.hear(&mut tx, agent, &place(), &input).await.unwrap();
         tx.commit().await.unwrap();
         self.house().wake_all();
+    }
+
+    /// Adds a worker that is there.
+    pub(crate) async fn add_worker(&self, name: &str) -> Agent {
+        let House { database, roster, .. } = self.house();
+        let new = workers::plan(self.house(), name, Wish::default(), &user("owner"), None).unwrap();
+        let mut tx = database.write().await.unwrap();
+        roster.create(&mut tx, &new).await.unwrap();
+        tx.commit().await.unwrap();
+        let agent = roster.get(&new.name).await.unwrap();
+        roster.set_home_room(&agent, &OwnedRoomId::try_from("!home:example.org").unwrap()).await.unwrap();
+        let mut tx = database.write().await.unwrap();
+        roster.created(&mut tx, &agent).await.unwrap();
+        tx.commit().await.unwrap();
+        roster.get(&new.name).await.unwrap()
     }
 
     /// Says something to the manager, as a person.

@@ -117,6 +117,14 @@ impl Respond for Accept {
     }
 }
 
+/// A message that mentions somebody.
+pub(crate) fn mention(id: &str, sender: &str, body: &str, hops: i64, mentioned: &str) -> Value {
+    let mut event = message(id, sender, body);
+    event["content"]["m.mentions"] = json!({"user_ids": [format!("@{mentioned}:example.org")]});
+    event["content"]["org.doorward.hops"] = json!(hops);
+    event
+}
+
 /// A message in the room where most tests play.
 pub(crate) fn message(id: &str, sender: &str, body: &str) -> Value {
     json!({"event_id": id, "room_id": "!room:example.org", "sender": format!("@{sender}:example.org"),

@@ -1,14 +1,11 @@
 //! The journal of a turn: what was begun, what became of it, and in whose name.
 
-use ruma::RoomId;
 use serde_json::json;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, ResponseTemplate};
 
 use super::*;
 use crate::runtime::builtin::Builtin;
-use crate::testing::user;
-use crate::workers::{self, Wish};
 
 fn call(name: &str, arguments: &Value) -> ToolCall {
     ToolCall { id: "call_1".to_owned(), name: name.to_owned(), arguments: arguments.to_string() }
@@ -28,20 +25,6 @@ fn calls(name: &'static str, arguments: Value) -> Arc<dyn Runtime> {
             }
         })
     })
-}
-
-async fn add_worker(stage: &Stage, name: &str) -> Agent {
-    let new = workers::plan(stage.house(), name, Wish::default(), &user("owner"), None).unwrap();
-    let mut tx = stage.house().database.write().await.unwrap();
-    stage.house().roster.create(&mut tx, &new).await.unwrap();
-    let worker = new.name;
-    tx.commit().await.unwrap();
-    let agent = stage.house().roster.get(&worker).await.unwrap();
-    stage.house().roster.set_home_room(&agent, <&RoomId>::try_from("!home:example.org").unwrap()).await.unwrap();
-    let mut tx = stage.house().database.write().await.unwrap();
-    stage.house().roster.created(&mut tx, &agent).await.unwrap();
-    tx.commit().await.unwrap();
-    stage.house().roster.get(&worker).await.unwrap()
 }
 
 /// A model whose answers come one after the other, as the gateway gives them.
@@ -84,7 +67,7 @@ async fn a_tool_that_runs_when_the_agent_is_paused_is_not_run_again_and_its_outc
 async fn what_an_agent_says_during_a_turn_of_a_human_counts_as_a_hop_of_the_jobs_that_follow() {
     on_both_engines(async |url| {
         let mut stage = Stage::open(url, calls("assign_job", json!({"worker": "alice", "job": "dig"}))).await;
-        let alice = add_worker(&stage, "alice").await;
+        let alice = stage.add_worker("alice").await;
         let manager = stage.manager().await;
         stage.ask("$1", "let alice dig").await;
         let claim = stage.house().sessions.claim().await.unwrap().unwrap();
@@ -109,7 +92,7 @@ async fn what_an_agent_says_during_a_turn_of_a_human_counts_as_a_hop_of_the_jobs
 async fn no_agent_gains_power_by_asking_another_one() {
     on_both_engines(async |url| {
         let mut stage = Stage::open(url, calls("remove_worker", json!({"worker": "bob"}))).await;
-        add_worker(&stage, "bob").await;
+        stage.add_worker("bob").await;
         let manager = stage.manager().await;
         stage.hear(&manager, "worker-alice", "$1", "remove bob", 1).await;
         stage.work();
@@ -127,7 +110,7 @@ async fn a_job_that_does_not_fit_into_a_message_is_refused_and_not_lost() {
     on_both_engines(async |url| {
         let job = json!({"worker": "alice", "job": "dig ".repeat(20_000)});
         let mut stage = Stage::open(url, calls("assign_job", job)).await;
-        add_worker(&stage, "alice").await;
+        stage.add_worker("alice").await;
         stage.ask("$1", "let alice dig").await;
         stage.work();
         stage.wait_for_body("the job is too long for one message").await;
