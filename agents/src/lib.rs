@@ -133,6 +133,8 @@ impl Agents {
     /// # Errors
     /// When the manager cannot be there, a person owning its name for example. That the homeserver is away is no error: it is waited for.
     pub async fn run(&self, stop: CancellationToken) -> Result<(), ManagerError> {
+        // Of its own, so that whoever waits for the end finds the reason there, and not `stop` without one.
+        let stop = stop.child_token();
         let engine = Engine::new(self.house.clone());
         let work = async { tokio::join!(engine.run(stop.clone()), provision::run(&self.house, stop.clone())) };
         let (manager, _) = tokio::join!(self.prepare_manager(&stop), work);

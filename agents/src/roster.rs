@@ -242,6 +242,16 @@ impl Roster {
         tx.commit().await
     }
 
+    /// The worker whose room this was has none any more: nobody is left there.
+    pub(crate) async fn forget_home(&self, room: &RoomId) -> Result<(), StoreError> {
+        let mut tx = self.database.write().await?;
+        sqlx::query("UPDATE agent SET home_room = NULL WHERE home_room = $1")
+            .bind(room.as_str())
+            .execute(tx.connection())
+            .await?;
+        tx.commit().await
+    }
+
     /// Whether the virtual user has its display name and avatar.
     pub(crate) async fn is_dressed(&self, agent: &Agent) -> Result<bool, StoreError> {
         let dressed: Option<i64> = sqlx::query_scalar("SELECT dressed FROM agent WHERE id = $1")

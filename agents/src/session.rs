@@ -149,6 +149,11 @@ impl Sessions {
     ) -> Result<i64, StoreError> {
         let now = self.clock.now().as_millis();
         let Some(session) = self.ensure(tx, agent, place, now).await? else { return Ok(0) };
+        let latest: i64 =
+            sqlx::query_scalar("SELECT COALESCE(MAX(received_at), 0) FROM session_input WHERE session_id = $1")
+                .bind(&session)
+                .fetch_one(tx.connection())
+                .await?;
         sqlx::query(
             "INSERT INTO session_input (session_id, event_id, sender, body, hops, received_at) VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT DO NOTHING",
@@ -158,7 +163,8 @@ impl Sessions {
         .bind(input.sender.as_str())
         .bind(&input.body)
         .bind(input.hops)
-        .bind(now)
+        // Never at the same time or before: a clock may stand still or go back, and the order is what counts.
+        .bind(now.max(latest + 1))
         .execute(tx.connection())
         .await?;
         sqlx::query(

@@ -30,6 +30,10 @@ async fn invited(house: &House, event: &LeasedEvent, user: &UserId) -> Result<()
     let Ok(intent) = house.appservice.intent(user) else { return Ok(()) };
     let agent = house.roster.by_user(user).await?;
     let by_us = event.sender == *house.appservice.sender().user_id();
+    // Nobody bears that name: a stranger shall not have us make an account in order to decline.
+    if agent.is_none() && !house.access.is_human(&event.sender) {
+        return Ok(());
+    }
     let stays = |agent: &Agent| agent.state != AgentState::Removing;
     let Some(agent) = agent.filter(|agent| stays(agent) && (by_us || house.access.is_human(&event.sender))) else {
         tracing::info!(room = %event.room_id, by = %event.sender, "an invitation was declined");
@@ -81,6 +85,7 @@ async fn leave_if_no_human_is_left(house: &House, room: &RoomId) -> Result<(), H
     if joined.iter().any(|user| !house.appservice.owns(user)) {
         return Ok(());
     }
+    house.roster.forget_home(room).await?;
     for user in joined {
         if let Ok(intent) = house.appservice.intent(&user) {
             passing(intent.leave(room).await)?;

@@ -72,6 +72,23 @@ async fn an_invitation_of_a_human_is_followed_and_greeted_once_even_if_it_is_han
 }
 
 #[tokio::test]
+async fn an_invitation_of_a_worker_that_is_not_there_makes_no_account_for_a_stranger() {
+    on_both_engines(async |url| {
+        let stage = open(url, &[]).await;
+        let mut invite = membership("$1", "you", "worker-nobody", "invite");
+        invite["sender"] = json!("@you:elsewhere.net");
+        stage.homeserver.push(&stage, &[invite]).await;
+        handled(&stage).await;
+        assert!(stage.homeserver.requests("POST", "/register").await.is_empty());
+        stage.homeserver.push(&stage, &[membership("$2", "you", "worker-nobody", "invite")]).await;
+        handled(&stage).await;
+        assert_eq!(stage.homeserver.requests("POST", "/leave").await.len(), 1, "a human of ours sees it declined");
+        stage.end().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn in_an_encrypted_room_the_greeting_says_what_to_do() {
     on_both_engines(async |url| {
         let stage = open(url, &["manager", "you"]).await;
@@ -106,7 +123,8 @@ async fn a_worker_follows_the_manager_without_a_word_and_one_that_is_being_remov
 async fn a_room_without_humans_is_left_by_all_of_us() {
     on_both_engines(async |url| {
         let stage = open(url, &["manager", "worker-alice", "you"]).await;
-        stage.add_worker("alice").await;
+        let alice = stage.add_worker("alice").await;
+        stage.house().roster.set_home_room(&alice, &place().room).await.unwrap();
         stage.homeserver.push(&stage, &[message("$1", "you", "bye")]).await;
         handled(&stage).await;
         assert!(stage.homeserver.requests("POST", "/leave").await.is_empty());
@@ -114,6 +132,8 @@ async fn a_room_without_humans_is_left_by_all_of_us() {
         handled(&stage).await;
         let left = leaves(&stage.homeserver.requests("POST", "/leave").await);
         assert_eq!(left, ["@manager:example.org", "@worker-alice:example.org"]);
+        let alice = stage.house().roster.get(&AgentName::worker("alice").unwrap()).await.unwrap();
+        assert_eq!(alice.home_room, None, "no job is put where nobody is");
         stage.end().await;
     })
     .await;

@@ -271,3 +271,19 @@ async fn two_processes_make_a_worker_once_and_a_slow_errand_holds_up_no_other() 
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_manager_whose_name_a_person_has_is_the_end_and_whoever_runs_us_learns_why() {
+    on_both_engines(async |url| {
+        let stage = Stage::open(url, says("unused")).await;
+        let in_use = json!({"errcode": "M_USER_IN_USE", "error": "taken"});
+        stage.homeserver.on("POST", "/register$", 400, in_use).await;
+        stage.homeserver.on("GET", "/account_data/", 404, json!({"errcode": "M_NOT_FOUND", "error": "no"})).await;
+        stage.homeserver.on("GET", "/devices$", 200, json!({"devices": [{"device_id": "PHONE"}]})).await;
+        let error = stage.agents.run(stage.stop.clone()).await.unwrap_err();
+        assert!(error.to_string().contains("@manager:example.org exists already"), "{error}");
+        assert!(!stage.stop.is_cancelled(), "the reason is found before the end");
+        stage.end().await;
+    })
+    .await;
+}

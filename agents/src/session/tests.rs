@@ -75,13 +75,14 @@ fn place() -> Place {
 async fn what_was_said_is_taken_once_and_in_order() {
     on_both_engines(async |url| {
         let world = World::new(url).await;
-        world.hear("$1", "one").await;
-        world.hear("$1", "one").await;
+        world.hear("$9", "one").await;
+        world.hear("$9", "one").await;
+        world.hear("$1", "two").await;
         world.clock.advance(Duration::from_millis(5));
-        world.hear("$2", "two").await;
+        world.hear("$0", "three").await;
         let claim = world.claim().await;
         let turn = world.take_up(&claim).await;
-        assert_eq!(world.bodies(&claim).await, ["one", "two"]);
+        assert_eq!(world.bodies(&claim).await, ["one", "two", "three"]);
         world.close(&claim, &turn).await;
         assert!(world.sessions.claim().await.unwrap().is_none(), "nothing is left to do");
         world.database.close().await;

@@ -102,7 +102,11 @@ async fn state(caller: &Caller<'_>, wanted: &Worker) -> Result<Outcome, ToolErro
 async fn assign(caller: &Caller<'_>, wanted: &Job) -> Result<Outcome, ToolError> {
     let worker = caller.house.roster.get(&AgentName::worker(&wanted.worker)?).await?;
     let Some(room) = worker.home_room.clone().filter(|_| worker.state != AgentState::Removing) else {
-        return Ok(Outcome::text(format!("{} has no room yet: try again in a moment.", worker.name)));
+        return Err(ToolError(match worker.state {
+            AgentState::Creating => format!("{} has no room yet: try again in a moment", worker.name),
+            AgentState::Removing => format!("{} is being removed", worker.name),
+            _ => format!("every person has left the room of {}: it can only be removed and made again", worker.name),
+        }));
     };
     if content::parts(&wanted.job).len() > 1 {
         return Err(ToolError("the job is too long for one message: say it in less than 8,000 characters".to_owned()));

@@ -130,9 +130,16 @@ async fn read_stream(response: Response, show: impl Fn(&str)) -> Result<Answer, 
     if ended { finished(answer) } else { Err(ChatError::BrokeOff) }
 }
 
-fn finished(answer: Answer) -> Result<Answer, ChatError> {
+fn finished(mut answer: Answer) -> Result<Answer, ChatError> {
     if answer.calls.iter().any(|call| call.name.is_empty()) {
         return Err(ChatError::Garbage("a tool call has no name"));
+    }
+    // The journal tells calls apart by their ids, and some models give the same to all.
+    for index in 1..answer.calls.len() {
+        let (before, rest) = answer.calls.split_at_mut(index);
+        if before.iter().any(|call| call.id == rest[0].id) {
+            rest[0].id.push_str(&format!("_{index}"));
+        }
     }
     Ok(answer)
 }

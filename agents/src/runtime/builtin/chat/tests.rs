@@ -58,6 +58,15 @@ async fn a_tool_call_is_put_together_from_its_parts() {
 }
 
 #[tokio::test]
+async fn calls_that_a_model_gave_the_same_id_are_told_apart() {
+    let call = json!({"id": "call", "function": {"name": "list_files", "arguments": "{}"}});
+    let body = json!({"choices": [{"message": {"content": null, "tool_calls": [call, call, call]}}]});
+    let (answer, _) = ask(ResponseTemplate::new(200).set_body_json(body)).await;
+    let ids: Vec<_> = answer.unwrap().calls.into_iter().map(|call| call.id).collect();
+    assert_eq!(ids, ["call", "call_1", "call_2"]);
+}
+
+#[tokio::test]
 async fn an_upstream_that_does_not_stream_is_understood_too() {
     let body = json!({"choices": [{"message": {"content": "Hello", "tool_calls": null}}]});
     let (answer, shown) = ask(ResponseTemplate::new(200).set_body_json(body)).await;
