@@ -238,8 +238,10 @@ async fn a_stop_in_the_middle_gives_the_errand_back_and_the_next_start_goes_on_a
             .await;
         let mut next = stage.beside(says("unused")).await;
         stage.end().await;
+        let began = tokio::time::Instant::now();
         next.provision();
         is_there(&next).await;
+        assert!(began.elapsed() < LEASE / 3, "nobody waits for the lease of a process that has ended");
         assert_eq!(next.homeserver.requests("POST", "/createRoom").await.len(), 1);
         next.end().await;
     })

@@ -314,3 +314,25 @@ async fn a_turn_that_is_opened_while_somebody_says_stop_is_stopped() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn of_many_who_claim_a_session_at_once_one_gets_it() {
+    on_both_engines(async |url| {
+        let world = World::new(url).await;
+        for round in 0..20 {
+            world.hear(&format!("${round}"), "hello").await;
+            let claims = (0..8).map(|_| {
+                let sessions = world.sessions.clone();
+                tokio::spawn(async move { sessions.claim().await.unwrap() })
+            });
+            let claims = futures_util::future::join_all(claims).await;
+            let mut claims: Vec<Claim> = claims.into_iter().filter_map(Result::unwrap).collect();
+            assert_eq!(claims.len(), 1, "round {round}");
+            let claim = claims.remove(0);
+            let turn = world.take_up(&claim).await;
+            world.close(&claim, &turn).await;
+        }
+        world.database.close().await;
+    })
+    .await;
+}

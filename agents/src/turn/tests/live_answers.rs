@@ -182,3 +182,26 @@ async fn of_a_long_answer_that_grows_the_first_part_is_shown_and_the_rest_follow
     })
     .await;
 }
+
+#[tokio::test]
+async fn who_has_lost_a_session_edits_its_answer_no_more() {
+    on_both_engines(async |url| {
+        let mut stage = Stage::open(url, says("unused")).await;
+        stage.connect();
+        stage.ask("$1", "tell me a story").await;
+        let claim = stage.house().sessions.claim().await.unwrap().unwrap();
+        let turn = stage.house().sessions.take_up(&claim).await.unwrap().unwrap();
+        let context = TurnContext::new(stage.house().clone(), stage.manager().await, claim, turn);
+        context.show("Once");
+        stage.until("the first text", async |stage| stage.homeserver.bodies().await == ["Once …"]).await;
+        let other = stage.beside_with(says("unused"), Arc::new(Ahead(LEASE * 2))).await;
+        other.house().sessions.claim().await.unwrap().expect("the lease has run out");
+        context.show("Once upon a time");
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        assert_eq!(stage.homeserver.bodies().await, ["Once …"]);
+        drop(context);
+        other.end().await;
+        stage.end().await;
+    })
+    .await;
+}
