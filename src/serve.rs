@@ -105,33 +105,32 @@ impl House {
     }
 
     /// Returns when the parts have ended: after `stop`, which a part that fails asks for too, and at most the grace.
-    pub(crate) async fn run(mut self) -> Result<(), Failure> {
-        let mut result = Ok(());
-        while let Some(failure) = self.next_failure().await {
-            self.stop.cancel();
-            result = result.and(Err(failure));
-        }
-        let all_ended = async { while self.tasks.join_next().await.is_some() {} };
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let Self { mut tasks, stop, .. } = self;
+        let mut result = tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            first = first_failure(&mut tasks) => first,
+        };
+        stop.cancel();
+        let all_ended = async {
+            while !tasks.is_empty() {
+                let next = first_failure(&mut tasks).await;
+                result = std::mem::replace(&mut result, Ok(())).and(next);
+            }
+        };
         if tokio::time::timeout(GRACE, all_ended).await.is_err() {
             tracing::warn!("some parts did not end within {} s and are left behind", GRACE.as_secs());
         }
         result
     }
+}
 
-    /// Why a part failed; none if it was asked to stop.
-    async fn next_failure(&mut self) -> Option<Failure> {
-        loop {
-            let ended = tokio::select! {
-                () = self.stop.cancelled() => self.tasks.try_join_next()?,
-                ended = self.tasks.join_next() => ended?,
-            };
-            match ended {
-                Ok(Ok(())) => {}
-                Ok(Err(failure)) => return Some(failure),
-                Err(error) => return Some(Failure::from(error)),
-            }
-        }
+/// Returns when a part fails, with why; or when all have ended well.
+async fn first_failure(tasks: &mut JoinSet<Result<(), Failure>>) -> Result<(), Failure> {
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
     }
+    Ok(())
 }
 
 /// The gateway of the configuration.

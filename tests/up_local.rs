@@ -108,7 +108,7 @@ async fn a_fresh_machine_gets_a_homeserver_a_room_and_an_answer_and_keeps_them()
     chat.wait_for("I am the manager", WHILE).await;
     chat.type_line("Create a worker alice who writes Rust").await;
     chat.wait_for("a new room, \"alice\"", WHILE).await;
-    chat.wait_for("(rehearsal) The tool says: alice is there", WHILE).await;
+    chat.wait_for("(rehearsal) alice is there", WHILE).await;
     chat.type_line("/join alice").await;
     chat.wait_for("I am alice", WHILE).await;
     chat.type_line("@worker-alice say hello from the story").await;

@@ -22,7 +22,7 @@ Talk to me in a room of two, or mention me. These commands work in any room with
 - `!pause [NAME]` keeps what is said for later, `!resume [NAME]` goes on
 - `!usage` what the models were asked, and how many tokens that took
 
-Without a NAME, a command is about the agents of this room.";
+Without a NAME, `!stop`, `!pause` and `!resume` are about the agents of this room.";
 
 /// A command.
 #[derive(Debug)]

@@ -50,7 +50,7 @@ pub(crate) fn mention(markdown: &str, user: &UserId, hops: i64) -> Value {
 fn message(msgtype: &str, markdown: &str) -> Value {
     let mut content = json!({"msgtype": msgtype, "body": markdown, "m.mentions": {}});
     let html = to_html(markdown);
-    if html != format!("<p>{}</p>", escaped(markdown)) {
+    if html != escaped(markdown) {
         content["format"] = json!("org.matrix.custom.html");
         content["formatted_body"] = json!(html);
     }
@@ -85,7 +85,12 @@ fn to_html(markdown: &str) -> String {
     });
     let mut out = String::new();
     html::push_html(&mut out, events);
-    out.trim_end().to_owned()
+    only_paragraph(out.trim_end()).unwrap_or(out.trim_end()).to_owned()
+}
+
+/// What is inside of a paragraph that stands alone: clients leave a gap around one.
+fn only_paragraph(html: &str) -> Option<&str> {
+    html.strip_prefix("<p>")?.strip_suffix("</p>").filter(|inside| !inside.contains("<p>"))
 }
 
 fn escaped(text: &str) -> String {
@@ -101,7 +106,7 @@ mod tests {
     #[test]
     fn markdown_becomes_html_and_plain_text_stays_plain() {
         assert_eq!(answer("Hello <3 & you")["formatted_body"], Value::Null);
-        assert_eq!(answer("**bold**")["formatted_body"], "<p><strong>bold</strong></p>");
+        assert_eq!(answer("**bold**")["formatted_body"], "<strong>bold</strong>");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use doorward_appservice::{Appservice, OutboxId};
 use doorward_base::{Database, Random, StoreError, Tx};
@@ -33,6 +34,8 @@ pub(crate) struct House {
     pub(crate) runtimes: Arc<HashMap<String, Arc<dyn Runtime>>>,
     /// The folder that holds one workspace for each worker.
     pub(crate) workspaces: PathBuf,
+    /// How long a person waits for a first word until they are told that it takes long.
+    pub(crate) patience: Duration,
     /// There may be a turn to work on.
     pub(crate) turns: Arc<Notify>,
     /// Somebody asked for something that running turns must know at once.

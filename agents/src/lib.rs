@@ -53,6 +53,9 @@ use runtime::builtin::Builtin;
 use session::Sessions;
 use turn::Engine;
 
+/// Models that think take half a minute; longer than this, people wonder.
+const PATIENCE: Duration = Duration::from_secs(45);
+
 /// The agents cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -124,6 +127,7 @@ impl Agents {
             config,
             roster,
             workspaces,
+            patience: PATIENCE,
         };
         Ok(Self { house })
     }

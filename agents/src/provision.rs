@@ -6,7 +6,7 @@ use std::time::Duration;
 use doorward_appservice::{CreateRoom, Intent, IntentError, Preset};
 use doorward_base::StoreError;
 use ruma::{OwnedRoomId, OwnedUserId, RoomId};
-use serde_json::Map;
+use serde_json::{Map, json};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -272,6 +272,9 @@ fn new_room(agent: &Agent) -> CreateRoom {
         invite: vec![agent.created_by.clone()],
         // The person who asked may do in it what the manager may.
         preset: Preset::TrustedPrivateChat,
+        initial_state: vec![json!({
+            "type": "m.room.guest_access", "state_key": "", "content": {"guest_access": "forbidden"},
+        })],
         creation_content: Map::from_iter([(ROOM_OF.to_owned(), agent.id.clone().into())]),
         ..CreateRoom::default()
     }
@@ -323,8 +326,11 @@ fn intent(house: &House, user: &OwnedUserId) -> Result<Intent, Trouble> {
 }
 
 fn greeting(agent: &Agent) -> String {
-    let purpose =
-        if agent.description.is_empty() { String::new() } else { format!(" I am here for: {}.", agent.description) };
+    let purpose = if agent.description.is_empty() {
+        String::new()
+    } else {
+        format!(" My job: {}.", agent.description.trim_end_matches('.'))
+    };
     format!(
         "Hello, I am {}.{purpose} Mention me (`{}`) and I work; you see each step here. `!stop` ends what I am doing, `!help` says more.",
         agent.name, agent.user_id

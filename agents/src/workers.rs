@@ -109,7 +109,7 @@ pub(crate) async fn describe(house: &House, agent: &Agent) -> Result<String, Sto
         line.push_str(&format!(", {} waiting", messages(load.waiting)));
     }
     if !agent.description.is_empty() {
-        line.push_str(&format!(". For: {}", agent.description));
+        line.push_str(&format!(". Job: {}", agent.description));
     }
     if let Some(trouble) = &agent.trouble {
         line.push_str(&format!(". Trouble: {trouble}"));

@@ -14,7 +14,7 @@ pub(super) enum Reply {
 }
 
 const HELP: &str = "This is the rehearsal stand-in: a script, and no model. It understands \"create a worker NAME who …\", \
-    \"list workers\", \"ask NAME to …\", \"remove NAME\", \"write … to FILE\" and \"say …\". \
+    \"list workers\", \"ask NAME to …\", \"remove NAME\", \"write … to FILE\", \"list files\" and \"say …\". \
     Start doorward with OPENAI_API_KEY set to talk to a real model.";
 
 /// The reaction to the last message of the conversation.
@@ -28,9 +28,9 @@ pub(super) fn reply(request: &ChatRequest) -> Reply {
     let user = request.messages.iter().rfind(|message| message.role == "user");
     let text = user.map(super::request::Message::text).unwrap_or_default();
     match understood(addressed_to_us(&text)) {
-        Some(Reply::Call { tool, .. }) if !request.offers(tool) => {
-            Reply::Say(format!("(rehearsal) I would call the tool {tool}, but it is not offered to me here."))
-        }
+        Some(Reply::Call { tool, .. }) if !request.offers(tool) => Reply::Say(format!(
+            "(rehearsal) That is nothing for me: I have no tool {tool}. Ask somebody else, or try \"write … to FILE\"."
+        )),
         Some(reply) => reply,
         None => Reply::Say(HELP.to_owned()),
     }
@@ -38,11 +38,7 @@ pub(super) fn reply(request: &ChatRequest) -> Reply {
 
 fn told(result: &str) -> String {
     let short: String = result.chars().take(1500).collect();
-    if short.trim().is_empty() {
-        "(rehearsal) The tool is done.".to_owned()
-    } else {
-        format!("(rehearsal) The tool says: {}", short.trim())
-    }
+    if short.trim().is_empty() { "(rehearsal) Done.".to_owned() } else { format!("(rehearsal) {}", short.trim()) }
 }
 
 /// The last line, without who said it (`@name:`, `name:`) and whom it mentions.
@@ -67,6 +63,9 @@ fn understood(line: &str) -> Option<Reply> {
         "write" => write_to(line, &words),
         "remove" | "delete" | "fire" => remove_worker(rest),
         "ask" | "let" | "tell" => assign_job(line, &words),
+        "list" | "show" if names(rest, "files") || names(rest, "file") => {
+            Some(Reply::Call { tool: "list_files", arguments: json!({}) })
+        }
         "list" | "who" | "status" | "show" => Some(Reply::Call { tool: "list_workers", arguments: json!({}) }),
         _ => None,
     }

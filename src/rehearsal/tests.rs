@@ -67,14 +67,14 @@ fn the_result_of_a_tool_is_told() {
         {"role": "tool", "tool_call_id": "call_1", "content": "alice: idle"},
     ]);
     let reply = script::reply(&serde_json::from_value(request(&messages, false)).unwrap());
-    assert_eq!(reply, script::Reply::Say("(rehearsal) The tool says: alice: idle".to_owned()));
+    assert_eq!(reply, script::Reply::Say("(rehearsal) alice: idle".to_owned()));
 }
 
 #[test]
 fn a_tool_that_is_not_offered_is_not_called() {
     let body = json!({"model": MODEL, "messages": [{"role": "user", "content": "list workers"}]});
     let reply = script::reply(&serde_json::from_value(body).unwrap());
-    assert!(matches!(reply, script::Reply::Say(text) if text.contains("not offered")));
+    assert!(matches!(reply, script::Reply::Say(text) if text.contains("no tool")));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use doorward_appservice::{Delivery, OutboxId, replacement};
 use doorward_base::StoreError;
 use ruma::TransactionId;
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ use crate::house::House;
 use crate::session::{Claim, SessionError, Turn};
 
 /// An answer that is whole within this time is sent as one message.
-const PATIENCE: Duration = Duration::from_millis(400);
+const PATIENCE: Duration = Duration::from_millis(600);
 /// Edits flood a room's history: they come fast at first, then ever slower.
 const FIRST_INTERVAL: Duration = Duration::from_millis(500);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
@@ -99,13 +100,40 @@ impl Writer {
 
     /// Whether the answer is whole, or given up, before anyone could have begun to read.
     async fn is_quick(&self, changes: &mut watch::Receiver<String>, closing: &CancellationToken) -> bool {
-        tokio::select! {
-            biased;
-            () = closing.cancelled() => return true,
-            first = changes.wait_for(|text| !text.trim().is_empty()) => if first.is_err() { return true },
+        let first = async {
+            if timeout(self.house.patience, first_text(changes)).await.is_err() {
+                self.say_that_it_takes_long().await;
+                first_text(changes).await;
+            }
+        };
+        if closing.run_until_cancelled(first).await.is_none() {
+            return true;
         }
         changes.mark_changed();
         timeout(PATIENCE, closing.cancelled()).await.is_ok()
+    }
+
+    /// A person who waits is told once what they wait for.
+    async fn say_that_it_takes_long(&self) {
+        if self.turn.failures > 0 {
+            return;
+        }
+        let waited = self.house.patience.as_secs();
+        let notice = content::notice(&format!(
+            "Nothing has come back for {waited} seconds, from my model or from a tool. I keep waiting; `!stop` ends that."
+        ));
+        if let Err(error) = self.tell(notice).await {
+            tracing::debug!(%error, "a notice was left out");
+        }
+    }
+
+    async fn tell(&self, notice: Value) -> Result<(), SessionError> {
+        let mut tx = self.house.database.write().await?;
+        self.house.sessions.guard(&mut tx, &self.claim).await?;
+        self.house.enqueue(&mut tx, &self.agent.user_id, &self.claim.place, notice).await?;
+        tx.commit().await?;
+        self.house.appservice.outbox().wake();
+        Ok(())
     }
 
     async fn begin(&self, text: &str) -> Result<OutboxId, SessionError> {
@@ -155,5 +183,13 @@ async fn changed(changes: &mut watch::Receiver<String>, closing: &CancellationTo
         biased;
         () = closing.cancelled() => false,
         changed = changes.changed() => changed.is_ok(),
+    }
+}
+
+/// Returns when there is something to read.
+async fn first_text(changes: &mut watch::Receiver<String>) {
+    if changes.wait_for(|text| !text.trim().is_empty()).await.is_err() {
+        // Nothing will ever come; the end is told by `closing`.
+        std::future::pending::<()>().await;
     }
 }

@@ -55,6 +55,34 @@ async fn a_long_answer_comes_in_parts_that_the_homeserver_takes_in_order_and_in_
 }
 
 #[tokio::test]
+async fn a_model_that_takes_long_is_told_once_and_waited_for() {
+    on_both_engines(async |url| {
+        let go = Arc::new(Notify::new());
+        let waited = Arc::clone(&go);
+        let runtime = scripted(move |_| {
+            let waited = Arc::clone(&waited);
+            Box::pin(async move {
+                waited.notified().await;
+                Ok("at last".to_owned())
+            })
+        });
+        let mut stage = Stage::open(url, runtime).await;
+        stage.agents.house.patience = Duration::from_millis(20);
+        stage.ask("$1", "think hard").await;
+        stage.work();
+        stage.until("the notice", async |stage| stage.bodies().await.len() == 1).await;
+        go.notify_one();
+        stage.wait_for_turn("done").await;
+        let said = stage.said().await;
+        assert_eq!((said[0].msgtype.as_str(), said[1].body.as_str()), ("m.notice", "at last"));
+        assert!(said[0].body.contains("Nothing has come back") && said[0].body.contains("!stop"), "{}", said[0].body);
+        assert_eq!(said.len(), 2);
+        stage.end().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_live_answer_never_looks_whole_before_it_is_and_its_end_comes_last() {
     on_both_engines(async |url| {
         let mut stage = Stage::open(url, writes(&["One", "One two", "One two three."], true)).await;
