@@ -28,6 +28,7 @@ async fn the_upstream_sees_the_real_key_and_nobody_else_does() {
         assert!(!text.contains("dw_"), "a consumer token is in {place}");
     }
     assert_files_hold_no_key(&stage.data());
+    assert_no_process_beside_us_holds_the_key(&stage.data());
     assert!(!audit.contains("what is your key"), "prompts are in no audit row");
 }
 
@@ -42,6 +43,29 @@ fn assert_files_hold_no_key(folder: &Path) {
             assert!(!found, "the real key is in {}", path.display());
         }
     }
+}
+
+/// What runs for this house, other than the program that holds the gateway: neither arguments nor environment have the key.
+fn assert_no_process_beside_us_holds_the_key(data: &Path) {
+    let data = data.display().to_string();
+    let read = |process: &Path, what: &str| std::fs::read(process.join(what)).unwrap_or_default();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let mut seen = 0;
+    for process in std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path()) {
+        let arguments = text(read(&process, "cmdline"));
+        if !arguments.contains(&data) {
+            continue;
+        }
+        assert!(!arguments.contains(REAL_KEY), "the key is an argument of {arguments}");
+        if !arguments.starts_with(crate::stage::DOORWARD) {
+            seen += 1;
+            assert!(
+                !text(read(&process, "environ")).contains(REAL_KEY),
+                "the key is in the environment of {arguments}"
+            );
+        }
+    }
+    assert!(seen > 0, "the homeserver at least runs beside us");
 }
 
 #[tokio::test]

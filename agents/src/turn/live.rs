@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_appservice::{Delivery, OutboxId, replacement};
+use doorward_appservice::{Delivery, OutboxId};
 use doorward_base::StoreError;
 use ruma::TransactionId;
 use serde_json::Value;
@@ -163,11 +163,10 @@ impl Writer {
         if !sessions.holds(&self.claim).await? {
             return Ok(());
         }
-        let content = replacement(&content::answer(text), &event);
+        let content = content::answer(text);
         let Ok(intent) = appservice.intent(&self.agent.user_id) else { return Ok(()) };
         let transaction: Arc<str> = random.id().into();
-        let send =
-            intent.send(&self.claim.place.room, <&TransactionId>::from(&*transaction), "m.room.message", &content);
+        let send = intent.edit(&self.claim.place.room, &event, <&TransactionId>::from(&*transaction), &content);
         match timeout(LONGEST_SEND, send).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::debug!(%error, "an edit of a live answer was refused"),

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Intent;
 use crate::homeserver::IntentError;
+use crate::outbox::replacement;
 
 impl Intent {
     /// Sends an event. The same `transaction` again gives the same event, even after a restart of the homeserver, for 24 hours.
@@ -23,6 +24,18 @@ impl Intent {
         content: &Value,
     ) -> Result<OwnedEventId, IntentError> {
         self.put_event(room, &["send", event_type, transaction.as_str()], content).await
+    }
+
+    /// Gives a message that this user sent before another content, under the same rules as [`Intent::send`].
+    /// [Event replacements](https://spec.matrix.org/v1.16/client-server-api/#event-replacements)
+    pub async fn edit(
+        &self,
+        room: &RoomId,
+        event: &EventId,
+        transaction: &TransactionId,
+        content: &Value,
+    ) -> Result<OwnedEventId, IntentError> {
+        self.send(room, transaction, "m.room.message", &replacement(content, event)).await
     }
 
     /// Redacts an event, under the same rules as [`Intent::send`].
