@@ -1,7 +1,7 @@
 //! The stand-in of `--rehearsal`: a scripted "model" behind the gateway, for a first look without an API key.
 //!
 //! It speaks the wire format of OpenAI's chat completions, asks for a key like any provider, and says in its texts what it
-//! is. It knows a few sentences ([`script`]); it is no model.
+//! is. It knows a few sentences (`script.rs` beside this file); it is no model.
 
 mod request;
 mod script;

@@ -137,12 +137,20 @@ impl Agents {
     /// # Errors
     /// When the manager cannot be there, a person owning its name for example. That the homeserver is away is no error: it is waited for.
     pub async fn run(&self, stop: CancellationToken) -> Result<(), ManagerError> {
+        if let Err(error) = self.forget_claims_of_the_dead().await {
+            tracing::warn!(%error, "what an earlier process claimed is left to run out");
+        }
         // Of its own, so that whoever waits for the end finds the reason there, and not `stop` without one.
         let stop = stop.child_token();
         let engine = Engine::new(self.house.clone());
         let work = async { tokio::join!(engine.run(stop.clone()), provision::run(&self.house, stop.clone())) };
         let (manager, _) = tokio::join!(self.prepare_manager(&stop), work);
         manager
+    }
+
+    async fn forget_claims_of_the_dead(&self) -> Result<(), StoreError> {
+        self.house.sessions.forget_claims_of_the_dead().await?;
+        self.house.roster.forget_claims_of_the_dead().await
     }
 
     /// What the command line asks of workers, whether or not anything runs.

@@ -104,6 +104,7 @@ impl Stage {
     /// Starts it again on the same data.
     pub async fn start(&mut self) {
         self.program = Some(up_local(self.folder.path(), &self.environment).await);
+        self.human.reconnect().await;
     }
 
     /// Starts doorward alone, without a homeserver.
@@ -122,6 +123,7 @@ impl Stage {
         let versions = format!("{}/_matrix/client/versions", self.homeserver());
         wait_for("Synapse", async || reqwest::get(&versions).await.ok().filter(|answer| answer.status().is_success()))
             .await;
+        self.human.reconnect().await;
         process
     }
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use doorward_testkit::RoomLine;
 use serde_json::json;
 use tokio::process::Command;
 use wiremock::ResponseTemplate;
 
-use crate::model::{Reply, model};
+use crate::model::{Reply, SlowModel, model};
 use crate::stage::{DOORWARD, Stage};
 
 #[tokio::test]
@@ -95,6 +96,22 @@ async fn a_message_typed_while_doorward_was_dead_is_answered_after_the_start() {
     stage.human.wait_for_line(stage.room(), &manager, |line| line.body == "You said: @you: anybody there?").await;
     stage.kill().await;
     drop(homeserver);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_being_written_when_the_program_died_is_finished_in_the_same_message() {
+    let model = SlowModel::start(vec!["one ", "two ", "three ", "four ", "five"], Duration::from_millis(500)).await;
+    let mut stage = Stage::open(&model.url).await;
+    let manager = Stage::user("manager");
+    stage.human.say(stage.room(), "count", &[]).await;
+    let begun = stage.human.wait_for_line(stage.room(), &manager, |line| line.body.ends_with('…')).await;
+    stage.kill().await;
+    stage.start().await;
+    let whole = |line: &RoomLine| line.body == "one two three four five";
+    let done = stage.human.wait_for_line(stage.room(), &manager, whole).await;
+    assert_eq!(done.event_id, begun.event_id);
+    let answers = stage.human.lines(stage.room()).await.into_iter().filter(|line| line.body.starts_with("one"));
+    assert_eq!(answers.count(), 1);
 }
 
 #[tokio::test]

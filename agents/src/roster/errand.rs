@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doorward_base::{StoreError, Tx};
+use doorward_base::{Engine, StoreError, Tx};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -43,6 +43,20 @@ impl Roster {
     /// Keeps an errand for another `lease`; false if it is not ours any more, or something else was asked for meanwhile.
     pub(crate) async fn keep(&self, errand: &mut Errand, lease: Duration) -> Result<bool, StoreError> {
         self.move_due(errand, lease, 0).await
+    }
+
+    /// What a process that has died had begun, or had put aside for a while, is due at once: see
+    /// [`crate::session::Sessions::forget_claims_of_the_dead`].
+    pub(crate) async fn forget_claims_of_the_dead(&self) -> Result<(), StoreError> {
+        if self.database.engine() == Engine::Postgres {
+            return Ok(());
+        }
+        let mut tx = self.database.write().await?;
+        sqlx::query("UPDATE agent SET retry_at = 0 WHERE state IN ('creating', 'removing') AND retry_at <> $1")
+            .bind(NEVER)
+            .execute(tx.connection())
+            .await?;
+        tx.commit().await
     }
 
     /// Leaves an errand to whoever comes next.

@@ -1,6 +1,6 @@
 //! Claims: which process works on a session, and for how long without a sign of life.
 
-use doorward_base::{StoreError, Tx};
+use doorward_base::{Engine, StoreError, Tx};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -53,6 +53,19 @@ impl Sessions {
         .await?;
         tx.commit().await?;
         row.map(|row| claim(&row, token)).transpose()
+    }
+
+    /// What a process that has died left claimed can be claimed at once. One process at a time works on a SQLite database, so at
+    /// its start no claim is anyone's; on PostgreSQL they end by themselves.
+    pub(crate) async fn forget_claims_of_the_dead(&self) -> Result<(), StoreError> {
+        if self.database.engine() == Engine::Postgres {
+            return Ok(());
+        }
+        let mut tx = self.database.write().await?;
+        sqlx::query("UPDATE session SET lease_token = NULL, lease_until = 0 WHERE lease_token IS NOT NULL")
+            .execute(tx.connection())
+            .await?;
+        tx.commit().await
     }
 
     /// Makes sure, at the beginning of a transaction, that the claim still holds.

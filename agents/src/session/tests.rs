@@ -131,6 +131,25 @@ async fn a_claimed_session_is_claimed_by_nobody_else_until_its_lease_ends() {
 }
 
 #[tokio::test]
+async fn what_a_dead_process_had_claimed_is_taken_up_at_once_where_only_one_process_works() {
+    on_both_engines(async |url| {
+        let world = World::new(url).await;
+        world.hear("$1", "one").await;
+        let dead = world.claim().await;
+        let turn = world.take_up(&dead).await;
+        world.sessions.forget_claims_of_the_dead().await.unwrap();
+        let again = world.sessions.claim().await.unwrap();
+        if world.database.engine() == doorward_base::Engine::Sqlite {
+            assert_eq!(world.take_up(&again.expect("it is free")).await.id, turn.id);
+        } else {
+            assert!(again.is_none(), "another machine may be working on it");
+        }
+        world.database.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_turn_that_is_put_aside_continues_with_its_journal() {
     on_both_engines(async |url| {
         let world = World::new(url).await;

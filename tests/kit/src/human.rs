@@ -71,6 +71,12 @@ impl Human {
         }
     }
 
+    /// Begins to read anew, as a client that was closed: a homeserver that was restarted may count some streams from the
+    /// beginning again, and answers an older position with nothing until they have come that far.
+    pub async fn reconnect(&self) {
+        self.seen.lock().await.since = None;
+    }
+
     /// Makes a room and invites `users` to it; its id.
     pub async fn create_room(&self, users: &[&str]) -> String {
         let body = json!({"invite": users, "preset": "private_chat"});
