@@ -271,6 +271,25 @@ impl Stage {
     }
 }
 
+/// A worker that is there, outside of any database.
+pub(crate) fn agent(name: &str) -> Agent {
+    let user_id = ruma::UserId::parse(format!("@worker-{name}:example.org")).unwrap();
+    Agent {
+        name: AgentName::worker(name).unwrap(),
+        id: format!("id-{name}"),
+        created_by: user_id.clone(),
+        user_id,
+        description: String::new(),
+        runtime: "builtin".to_owned(),
+        model: "gpt-5".to_owned(),
+        grant: "default".to_owned(),
+        state: crate::agent::AgentState::Active,
+        created_at: doorward_base::Timestamp::from_millis(0),
+        home_room: None,
+        trouble: None,
+    }
+}
+
 /// A user of the homeserver.
 pub(crate) fn user(localpart: &str) -> OwnedUserId {
     UserId::parse(format!("@{localpart}:example.org")).unwrap()

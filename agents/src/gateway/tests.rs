@@ -3,25 +3,7 @@ use wiremock::matchers::{header, method, path, path_regex};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::*;
-use crate::agent::{AgentName, AgentState};
-
-fn agent(name: &str) -> Agent {
-    let user_id = ruma::UserId::parse(format!("@worker-{name}:example.org")).unwrap();
-    Agent {
-        name: AgentName::worker(name).unwrap(),
-        id: format!("id-{name}"),
-        created_by: user_id.clone(),
-        user_id,
-        description: String::new(),
-        runtime: "builtin".to_owned(),
-        model: "gpt-5".to_owned(),
-        grant: "default".to_owned(),
-        state: AgentState::Active,
-        created_at: Timestamp::from_millis(0),
-        home_room: None,
-        trouble: None,
-    }
-}
+use crate::testing::agent;
 
 struct World {
     server: MockServer,

@@ -1,25 +1,8 @@
-use doorward_base::Timestamp;
-use ruma::UserId;
-
 use super::*;
-use crate::agent::AgentName;
+use crate::testing::agent;
 
 fn alice() -> Agent {
-    let user_id = UserId::parse("@worker-alice:example.org").unwrap();
-    Agent {
-        name: AgentName::worker("alice").unwrap(),
-        id: "1".to_owned(),
-        created_by: user_id.clone(),
-        user_id,
-        description: String::new(),
-        runtime: "builtin".to_owned(),
-        model: "gpt-5".to_owned(),
-        grant: "default".to_owned(),
-        state: AgentState::Active,
-        created_at: Timestamp::from_millis(0),
-        home_room: None,
-        trouble: None,
-    }
+    agent("alice")
 }
 
 fn message(content: &serde_json::Value) -> Message {
