@@ -79,22 +79,43 @@ pub(crate) async fn run(house: &House, stop: CancellationToken) {
     tasks.wait().await;
 }
 
+/// What became of an errand, in one sentence.
+#[derive(Debug)]
+pub(crate) enum Awaited {
+    /// It is done, or goes on.
+    Fine(String),
+    /// Something is in the way.
+    Trouble(String),
+}
+
+impl Awaited {
+    pub(crate) fn into_sentence(self) -> String {
+        match self {
+            Self::Fine(sentence) | Self::Trouble(sentence) => sentence,
+        }
+    }
+}
+
 /// Waits until an errand about `name` is done, and says what became of it.
-pub(crate) async fn wait(house: &House, name: &AgentName, longest: Duration) -> Result<String, StoreError> {
+pub(crate) async fn wait(house: &House, name: &AgentName, longest: Duration) -> Result<Awaited, StoreError> {
     let deadline = tokio::time::Instant::now() + longest;
     loop {
         let agent = house.roster.find(name).await?;
         let done = match &agent {
-            None => Some(format!("{name} is gone.")),
-            Some(Agent { trouble: Some(trouble), .. }) => Some(format!("{name} is not ready: {trouble}")),
-            Some(agent) if matches!(agent.state, AgentState::Active | AgentState::Paused) => Some(there(agent)),
+            None => Some(Awaited::Fine(format!("{name} is gone."))),
+            Some(Agent { trouble: Some(trouble), .. }) => {
+                Some(Awaited::Trouble(format!("{name} is not ready: {trouble}")))
+            }
+            Some(agent) if matches!(agent.state, AgentState::Active | AgentState::Paused) => {
+                Some(Awaited::Fine(there(agent)))
+            }
             Some(_) => None,
         };
-        if let Some(text) = done {
-            return Ok(text);
+        if let Some(awaited) = done {
+            return Ok(awaited);
         }
         if tokio::time::Instant::now() > deadline {
-            return Ok(format!("{name} is not ready yet; this goes on."));
+            return Ok(Awaited::Fine(format!("{name} is not ready yet; this goes on.")));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

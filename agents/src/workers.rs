@@ -6,6 +6,7 @@ use ruma::UserId;
 use crate::agent::{Agent, AgentName, AgentState, NameError};
 use crate::house::House;
 use crate::place::Place;
+use crate::provision::Awaited;
 use crate::roster::{NewWorker, RosterError};
 use crate::session::Workload;
 
@@ -54,6 +55,9 @@ pub(crate) fn plan(
     reply_to: Option<Place>,
 ) -> Result<NewWorker, WishError> {
     let name = AgentName::worker(name)?;
+    // A model may write anything; PostgreSQL has no text with a NUL in it.
+    let clean = |text: Option<String>| text.map(|text| text.replace('\0', ""));
+    let wish = Wish { description: clean(wish.description), model: clean(wish.model), ..wish };
     for (what, text) in [("the description", &wish.description), ("the model's name", &wish.model)] {
         if text.as_ref().is_some_and(|text| text.len() > LONGEST_TEXT) {
             return Err(WishError::TooLong(what));
@@ -144,6 +148,9 @@ pub enum WorkersError {
         "access.owners names no person in full, such as \"@you:example.org\": add one, so that the worker's room has somebody in it"
     )]
     NoOwner,
+    /// Something is in the way of what was asked for; it is kept, and tried again where that may help.
+    #[error("{0}")]
+    NotReady(String),
     /// The wish cannot be fulfilled.
     #[error(transparent)]
     Wish(#[from] WishError),
@@ -184,7 +191,10 @@ impl Workers<'_> {
 
     /// Waits until what was asked for `name` is done, at most `longest`; one sentence that says what became of it.
     pub async fn wait(&self, name: &AgentName, longest: std::time::Duration) -> Result<String, WorkersError> {
-        Ok(crate::provision::wait(self.house, name, longest).await?)
+        match crate::provision::wait(self.house, name, longest).await? {
+            Awaited::Fine(sentence) => Ok(sentence),
+            Awaited::Trouble(sentence) => Err(WorkersError::NotReady(sentence)),
+        }
     }
 
     /// The workers, with what each is doing.

@@ -56,7 +56,9 @@ impl Message {
 
 /// Somebody has said something.
 pub(super) async fn said(house: &House, event: &LeasedEvent) -> Result<(), HandlerError> {
-    let Ok(message) = event.content::<Message>() else { return Ok(()) };
+    let Ok(mut message) = event.content::<Message>() else { return Ok(()) };
+    // PostgreSQL has no text with a NUL in it, and nobody types one.
+    message.body = message.body.replace('\0', "\u{fffd}");
     if !message.is_speech() {
         return Ok(());
     }

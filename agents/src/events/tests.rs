@@ -172,6 +172,18 @@ async fn what_is_said_to_a_paused_agent_is_kept_and_that_is_said_once() {
 }
 
 #[tokio::test]
+async fn a_message_with_a_nul_in_it_holds_up_neither_database() {
+    on_both_engines(async |url| {
+        let stage = open(url, &["manager", "you"]).await;
+        stage.homeserver.push(&stage, &[message("$1", "you", "a\0b")]).await;
+        handled(&stage).await;
+        assert_eq!(waiting(&stage).await, ["a\u{fffd}b"]);
+        stage.end().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn between_agents_only_a_mention_wakes_one_and_not_for_ever() {
     on_both_engines(async |url| {
         let stage = open(url, &["manager", "worker-alice", "you"]).await;

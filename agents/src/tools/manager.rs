@@ -91,7 +91,7 @@ async fn create(caller: &Caller<'_>, wanted: Create) -> Result<Outcome, ToolErro
     house.roster.create(&mut tx, &new).await?;
     tx.commit().await?;
     house.wake_all();
-    Ok(Outcome::text(provision::wait(house, &new.name, LONGEST_WAIT).await?))
+    Ok(Outcome::text(provision::wait(house, &new.name, LONGEST_WAIT).await?.into_sentence()))
 }
 
 async fn state(caller: &Caller<'_>, wanted: &Worker) -> Result<Outcome, ToolError> {
@@ -146,5 +146,5 @@ async fn remove(caller: &Caller<'_>, wanted: &Worker) -> Result<Outcome, ToolErr
     caller.house.roster.remove(&mut tx, &name, None).await?;
     tx.commit().await?;
     caller.house.wake_all();
-    Ok(Outcome::text(provision::wait(caller.house, &name, LONGEST_WAIT).await?))
+    Ok(Outcome::text(provision::wait(caller.house, &name, LONGEST_WAIT).await?.into_sentence()))
 }
