@@ -43,10 +43,9 @@ pub(crate) struct Admin {
 
 type Answer = Result<Response, AdminError>;
 
-/// `/health` and `/ready` answer everyone; everything else, unknown paths too, needs the operator's token.
+/// `/health`, `/ready` and `/metrics` answer everyone; everything else, unknown paths too, needs the operator's token.
 pub(crate) fn router(admin: Arc<Admin>, health: health::Health) -> Router {
     let guarded = Router::new()
-        .route("/metrics", get(metrics))
         .route("/admin/v1/tokens", post(mint).get(list_tokens))
         .route("/admin/v1/tokens/{id}", delete(revoke))
         .route("/admin/v1/secrets", get(list_secrets))
@@ -56,8 +55,9 @@ pub(crate) fn router(admin: Arc<Admin>, health: health::Health) -> Router {
         .fallback(async || AdminError::not_found("there is nothing at this path"))
         .method_not_allowed_fallback(async || AdminError::wrong_method())
         .layer(middleware::from_fn_with_state(admin.clone(), guard))
-        .with_state(admin);
-    guarded.merge(health::router(health))
+        .with_state(admin.clone());
+    let open = Router::new().route("/metrics", get(metrics)).with_state(admin);
+    guarded.merge(open).merge(health::router(health))
 }
 
 async fn guard(State(admin): State<Arc<Admin>>, headers: HeaderMap, request: Request, next: Next) -> Response {

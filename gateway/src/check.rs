@@ -5,7 +5,6 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use reqwest::header::HeaderMap;
 
-use crate::config::UpstreamKind;
 use crate::consumer::Endpoint;
 use crate::credentials::{CredentialError, Credentials};
 use crate::upstream::Upstream;
@@ -38,14 +37,6 @@ impl Finding {
 
 /// Fetches the credential of an upstream and asks for its models with it.
 pub(crate) async fn check(upstream: &Upstream, credentials: &Credentials, client: &reqwest::Client) -> Finding {
-    if upstream.kind != UpstreamKind::Openai {
-        let message = format!("kind = {:?} is not served by this version yet", upstream.kind).to_lowercase();
-        return Finding::bad(
-            upstream,
-            message,
-            "remove this upstream, or wait for a version that serves it".to_owned(),
-        );
-    }
     let (mut url, mut headers) = (upstream.url(Endpoint::Models), HeaderMap::new());
     if let Some(source) = &upstream.credential {
         let credential = match credentials.fetch(source).await {

@@ -117,6 +117,8 @@ pub struct TlsConfig {
 pub enum ConfigError {
     #[error("{setting} is not supported by this version yet: remove it, or nothing would enforce it")]
     NotSupported { setting: String },
+    #[error("upstream `{name}`: kind {kind} is not supported by this version yet: remove it")]
+    UnsupportedKind { name: String, kind: &'static str },
     #[error("two upstreams are named `{name}`: names must differ")]
     DuplicateUpstream { name: String },
     #[error("`{name}` is no name for an upstream: use 1 to 64 letters, digits, `-`, `_` and `.`")]

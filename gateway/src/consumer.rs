@@ -3,6 +3,7 @@
 mod ask;
 mod body;
 mod call;
+mod echo;
 mod forward;
 mod models;
 mod outgoing;

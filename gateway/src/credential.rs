@@ -1,4 +1,4 @@
-//! A real secret, from the moment it is known until it stands in a request. Nothing else in the gateway can read one.
+//! A real secret, from the moment it is known until the request it stood in is answered. Nothing else in the gateway can read one.
 
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
@@ -40,7 +40,7 @@ impl Credential {
         std::str::from_utf8(bytes).ok().map(|text| Self(text.into()))
     }
 
-    /// The one place that exposes a credential: for sealing it, and for putting it into a request.
+    /// The one place that exposes a credential: for sealing it, for putting it into a request, and for finding it in the answer.
     pub(crate) fn expose(&self) -> &str {
         self.0.expose_secret()
     }

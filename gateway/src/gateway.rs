@@ -13,7 +13,7 @@ use crate::admin::{self, Admin};
 use crate::admin_token::AdminToken;
 use crate::audit::{self, AuditLog, AuditReader};
 use crate::check::{self, Finding};
-use crate::config::{ConfigError, GatewayConfig, Grants, UpstreamKind};
+use crate::config::{ConfigError, GatewayConfig, Grants};
 use crate::consumer::{self, Consumers, Forwarder};
 use crate::credentials::{Credentials, Environment};
 use crate::health::Health;
@@ -72,9 +72,6 @@ impl Gateway {
         random: Random,
     ) -> Result<Self, OpenError> {
         let policy = Policy::compile(&config, &grants)?;
-        for upstream in policy.upstreams().iter().filter(|upstream| upstream.kind != UpstreamKind::Openai) {
-            tracing::warn!(upstream = %upstream.name, "this version does not serve upstreams of this kind yet: calls to it are refused");
-        }
         let database = open_database(&config.database).await?;
         let token = AdminToken::read_or_create(&config.admin_token_file, &random)?;
         let tokens = Tokens::new(database.clone(), clock.clone(), random.clone());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use globset::GlobSet;
 
-use crate::config::{ConfigError, GatewayConfig, GrantConfig, Grants, UpstreamKind};
+use crate::config::{ConfigError, GatewayConfig, GrantConfig, Grants};
 use crate::consumer::{Endpoint, Inference, Refusal};
 use crate::tokens::Consumer;
 use crate::upstream::{Upstream, globs};
@@ -70,8 +70,8 @@ impl Policy {
 
     /// To ask every upstream for its models: any consumer may, and sees of the answers what [`Policy::lists`] lets through.
     pub(crate) fn authorize_listing(&self) -> Vec<Permit> {
-        let openai = self.upstreams.iter().filter(|upstream| upstream.kind == UpstreamKind::Openai);
-        openai.map(|upstream| Permit { upstream: upstream.clone(), endpoint: Endpoint::Models }).collect()
+        let permit = |upstream: &Arc<Upstream>| Permit { upstream: upstream.clone(), endpoint: Endpoint::Models };
+        self.upstreams.iter().map(permit).collect()
     }
 
     /// Whether the consumer may see that `upstream` has this model: the model is granted, and would go there.
@@ -80,7 +80,7 @@ impl Policy {
     }
 
     fn route(&self, model: &str) -> Option<&Arc<Upstream>> {
-        self.upstreams.iter().find(|upstream| upstream.kind == UpstreamKind::Openai && upstream.serves(model))
+        self.upstreams.iter().find(|upstream| upstream.serves(model))
     }
 
     fn grants_model(&self, consumer: &Consumer, model: &str) -> bool {

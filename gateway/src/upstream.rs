@@ -11,7 +11,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::zeroize::Zeroizing;
 use url::Url;
 
-use crate::config::{ConfigError, CredentialSource, InjectConfig, UpstreamConfig, UpstreamKind};
+use crate::config::{ConfigError, CredentialSource, InjectConfig, UpstreamConfig};
 use crate::consumer::Endpoint;
 use crate::credential::Credential;
 
@@ -19,7 +19,6 @@ use crate::credential::Credential;
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub(crate) name: String,
-    pub(crate) kind: UpstreamKind,
     pub(crate) credential: Option<CredentialSource>,
     urls: HashMap<&'static str, Url>,
     models: Option<GlobSet>,
@@ -66,7 +65,6 @@ impl Upstream {
         let urls = Endpoint::all().map(|endpoint| (endpoint.path(), below(&config.base_url, endpoint.path())));
         Ok(Self {
             name: config.name.clone(),
-            kind: config.kind,
             credential: config.credential.clone(),
             urls: urls.collect(),
             models: models.transpose()?,
@@ -130,9 +128,6 @@ impl Injection {
     fn compile(config: &UpstreamConfig) -> Result<Self, ConfigError> {
         let invalid = |_| ConfigError::InjectHeader { name: config.name.clone() };
         Ok(match &config.inject {
-            None if config.kind == UpstreamKind::Anthropic => {
-                Self::Header { name: HeaderName::from_static("x-api-key"), prefix: String::new() }
-            }
             None => Self::Header { name: AUTHORIZATION, prefix: "Bearer ".to_owned() },
             Some(InjectConfig::Header { header, prefix }) => Self::Header {
                 name: HeaderName::from_bytes(header.as_bytes()).map_err(invalid)?,
@@ -178,7 +173,7 @@ mod tests {
     fn upstream(base_url: &str, inject: Option<InjectConfig>) -> Upstream {
         let config = UpstreamConfig {
             name: "up".to_owned(),
-            kind: UpstreamKind::Openai,
+            kind: crate::config::UpstreamKind::Openai,
             base_url: base_url.parse().unwrap(),
             uploads_url: None,
             git_url: None,

@@ -33,7 +33,7 @@ fn nothing_given_means_the_documented_defaults() {
 
 #[test]
 fn every_documented_key_is_read() {
-    let config = gateway(json!({
+    let mut config = gateway(json!({
         "listen": "127.0.0.1:1", "admin_listen": "127.0.0.1:2", "url": "http://127.0.0.1:1", "database": "sqlite://g.db",
         "master_key_file": "m", "admin_token_file": "a", "approval_timeout": "10m",
         "limits": { "request_body": "32MB", "push": "2GB" },
@@ -50,6 +50,7 @@ fn every_documented_key_is_read() {
         ]
     }))
     .unwrap();
+    config.upstreams.truncate(1);
     config
         .check(&grants(json!({ "default": { "models": ["gpt-*"], "provider_tools": ["web_search"] } })).unwrap())
         .unwrap();
@@ -92,6 +93,14 @@ fn a_grant_that_would_not_be_enforced_is_refused_by_name() {
     ] {
         let sentence = refusal(&config, &grants(json!({ "coder": { key: value } })).unwrap());
         assert!(sentence.contains(&format!("grants.coder.{key} is not supported by this version yet")), "{sentence}");
+    }
+}
+
+#[test]
+fn an_upstream_of_a_kind_that_is_not_served_is_refused() {
+    for kind in ["anthropic", "github", "mcp", "http"] {
+        let sentence = refusal(&gateway(upstream(&json!({ "kind": kind }))).unwrap(), &Grants::new());
+        assert_eq!(sentence, format!("upstream `up`: kind {kind} is not supported by this version yet: remove it"));
     }
 }
 

@@ -152,11 +152,27 @@ impl TryFrom<InjectKeys> for InjectConfig {
     }
 }
 
+impl UpstreamKind {
+    /// The name of a kind that this version does not serve.
+    fn not_served(self) -> Option<&'static str> {
+        match self {
+            Self::Openai => None,
+            Self::Anthropic => Some("anthropic"),
+            Self::Github => Some("github"),
+            Self::Mcp => Some("mcp"),
+            Self::Http => Some("http"),
+        }
+    }
+}
+
 impl UpstreamConfig {
-    /// What this upstream's settings say, whether or not this version serves its kind.
+    /// Refuses what cannot work, and a kind that would not be served.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         if !is_name(&self.name) {
             return Err(ConfigError::UpstreamName { name: self.name.clone() });
+        }
+        if let Some(kind) = self.kind.not_served() {
+            return Err(ConfigError::UnsupportedKind { name: self.name.clone(), kind });
         }
         for url in [Some(&self.base_url), self.uploads_url.as_ref(), self.git_url.as_ref()].into_iter().flatten() {
             self.check_url(url)?;

@@ -2,14 +2,21 @@
 
 use std::time::Duration;
 
+use axum::http::header::CONTENT_ENCODING;
 use axum::http::{HeaderMap, Method, StatusCode};
 use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::time::timeout;
 
+use super::echo::Echoes;
 use super::outgoing::{Outgoing, strip_answer};
 use super::refusal::Refusal;
 use crate::config::Timeouts;
 use crate::policy::Permit;
 use crate::upstream::Reached;
+
+/// A larger error of an upstream that has a credential is not passed on.
+const LARGEST_ERROR: usize = 64 << 10;
 
 /// Sends requests to upstreams. One client for all of them, so that connections are kept.
 #[derive(Clone, Debug)]
@@ -31,7 +38,8 @@ impl Forwarder {
         Ok(Self { client: client(timeouts.connect.0)?, first_byte: timeouts.first_byte.0 })
     }
 
-    /// Sends what was permitted. The answers that would mislead the caller about its own token or lead elsewhere become refusals.
+    /// Sends what was permitted. The answers that would mislead the caller about its own token, lead elsewhere or tell the credential
+    /// become refusals.
     pub(crate) async fn forward(
         &self,
         permit: &Permit,
@@ -44,18 +52,23 @@ impl Forwarder {
         if !body.is_empty() {
             request = request.body(body);
         }
-        let sent = tokio::time::timeout(self.first_byte, request.send()).await;
+        let sent = timeout(self.first_byte, request.send()).await;
         let Ok(sent) = sent else { return Err(Refusal::TimedOut(upstream.name.clone())) };
         let response = sent.map_err(|error| {
             upstream.set_reached(Reached::No);
             unreachable(&upstream.name, error)
         })?;
         upstream.set_reached(Reached::Yes);
-        checked(&upstream.name, response)
+        let answer = checked(&upstream.name, response, &outgoing.echoes)?;
+        if answer.status.as_u16() < 400 || outgoing.echoes.is_empty() {
+            return Ok(answer);
+        }
+        let harmless = harmless(&upstream.name, answer, &outgoing.echoes);
+        timeout(self.first_byte, harmless).await.unwrap_or_else(|_| Err(Refusal::TimedOut(upstream.name.clone())))
     }
 }
 
-fn checked(upstream: &str, response: reqwest::Response) -> Result<Answer, Refusal> {
+fn checked(upstream: &str, response: reqwest::Response, echoes: &Echoes) -> Result<Answer, Refusal> {
     match response.status() {
         // The body of such an answer often quotes the credential.
         StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
@@ -63,10 +76,31 @@ fn checked(upstream: &str, response: reqwest::Response) -> Result<Answer, Refusa
         }
         status if status.is_redirection() || status.is_informational() => Err(Refusal::Redirected(upstream.to_owned())),
         status => {
-            let headers = strip_answer(response.headers());
+            let mut headers = strip_answer(response.headers());
+            if echoes.remove_from(&mut headers) {
+                tracing::warn!(%upstream, "a header of an answer held the upstream's credential and was removed");
+            }
             Ok(Answer { status, headers, body: response.into() })
         }
     }
+}
+
+/// The error of an upstream, read to its end, if the credential does not stand in it. Errors like to quote the request.
+async fn harmless(upstream: &str, answer: Answer, echoes: &Echoes) -> Result<Answer, Refusal> {
+    let Answer { status, headers, body } = answer;
+    let withheld = |why| Refusal::Withheld { upstream: upstream.to_owned(), status, why };
+    if headers.get_all(CONTENT_ENCODING).into_iter().any(|coding| coding != "identity") {
+        return Err(withheld("is compressed"));
+    }
+    let collected = Limited::new(body, LARGEST_ERROR)
+        .collect()
+        .await
+        .map_err(|error| withheld(if error.is::<LengthLimitError>() { "is larger than 64KB" } else { "broke off" }))?;
+    let body = collected.to_bytes();
+    if echoes.are_in(&body) {
+        return Err(withheld("mentions its credential"));
+    }
+    Ok(Answer { status, headers, body: body.into() })
 }
 
 fn unreachable(upstream: &str, error: reqwest::Error) -> Refusal {

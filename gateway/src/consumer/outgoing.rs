@@ -1,8 +1,9 @@
 //! From the caller's request to ours: their credentials out, ours in.
 
-use axum::http::header::{self, HeaderMap, HeaderName};
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use url::{Url, form_urlencoded};
 
+use super::echo::Echoes;
 use super::refusal::Refusal;
 use super::target::Target;
 use crate::credentials::{CredentialError, Credentials};
@@ -16,10 +17,11 @@ pub(crate) struct Stripped(HeaderMap);
 pub(crate) struct Outgoing {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
+    pub(super) echoes: Echoes,
 }
 
 impl Stripped {
-    /// For a request of the gateway's own, whose answer it has to read itself: uncompressed and unconditional.
+    /// For a request of the gateway's own, whose answer it has to read itself: unconditional.
     pub(crate) fn nothing() -> Self {
         Self(HeaderMap::new())
     }
@@ -90,7 +92,8 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<String> {
     values.flat_map(|value| value.split(',')).map(|name| name.trim().to_ascii_lowercase()).collect()
 }
 
-/// Puts in the credential of the upstream that the permit names.
+/// Puts in the credential of the upstream that the permit names. The answer is asked for uncompressed, whatever the caller takes: the
+/// gateway reads the usage in it.
 pub(crate) async fn inject(
     credentials: &Credentials,
     permit: &Permit,
@@ -100,12 +103,15 @@ pub(crate) async fn inject(
     let upstream = permit.upstream();
     let mut url = upstream.url(permit.endpoint());
     pass_query(permit, target, &mut url)?;
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let mut echoes = Echoes::default();
     if let Some(source) = &upstream.credential {
         let credential = credentials.fetch(source).await.map_err(|error| no_credential(&upstream.name, error))?;
         let unusable = |_| Refusal::UnusableCredential(upstream.name.clone());
         upstream.inject(&credential, &mut url, &mut headers).map_err(unusable)?;
+        echoes = Echoes::of(&credential);
     }
-    Ok(Outgoing { url, headers })
+    Ok(Outgoing { url, headers, echoes })
 }
 
 /// The caller's query goes along, but for the parameter that is ours.

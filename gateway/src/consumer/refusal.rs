@@ -87,6 +87,8 @@ pub(crate) enum Refusal {
         "upstream `{0}` answered with a redirect, which the gateway does not follow: base_url has to be its final address"
     )]
     Redirected(String),
+    #[error("the error of upstream `{upstream}` {why} and is withheld")]
+    Withheld { upstream: String, status: StatusCode, why: &'static str },
     #[error("upstream `{0}` answered something that is no list of models")]
     NoModelList(String),
 
@@ -131,6 +133,7 @@ impl Refusal {
             Self::CredentialRefused(_) => (StatusCode::BAD_GATEWAY, "upstream_credential_refused"),
             Self::Unreachable(_) => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
             Self::Redirected(_) | Self::NoModelList(_) => (StatusCode::BAD_GATEWAY, "upstream_error"),
+            Self::Withheld { status, .. } => (*status, "upstream_error_withheld"),
             Self::TimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
             Self::Store(_) | Self::Stopping | Self::Cut(Cut::Stopping) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "gateway_unavailable")
@@ -145,7 +148,9 @@ impl Refusal {
             Self::SealedCredential { upstream, source } => {
                 tracing::error!(%upstream, error = %source, "a call was refused: the credential cannot be opened");
             }
-            Self::NoCredential { .. } | Self::CredentialRefused(_) | Self::Redirected(_) => tracing::warn!("{self}"),
+            Self::NoCredential { .. } | Self::CredentialRefused(_) | Self::Redirected(_) | Self::Withheld { .. } => {
+                tracing::warn!("{self}");
+            }
             _ => {}
         }
     }

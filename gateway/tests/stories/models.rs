@@ -12,7 +12,7 @@ async fn offering(models: &[&str]) -> MockServer {
     let data: Vec<Value> = models.iter().map(|id| json!({ "id": id, "object": "model", "owned_by": "x" })).collect();
     Mock::given(path("/v1/models"))
         .and(header("authorization", format!("Bearer {KEY}").as_str()))
-        .and(|request: &wiremock::Request| !request.headers.contains_key("accept-encoding"))
+        .and(header("accept-encoding", "identity"))
         .respond_with(ResponseTemplate::new(200).set_body_json(json!({ "object": "list", "data": data })))
         .mount(&server)
         .await;
