@@ -23,6 +23,23 @@ const LEASE: Duration = Duration::from_secs(15);
 /// Rows of one statement: below the number of parameters that SQLite takes.
 const ROWS: usize = 100;
 
+/// Rooms are locked in the order of time, unlike in [`RoomQueue::add`]. So on PostgreSQL a claim must never wait for a room that
+/// another transaction holds: it leaves that room to a later claim. The rooms are chosen before the update, and once: as
+/// a subquery, they could be chosen again for each row.
+macro_rules! claim {
+    ($lock:literal) => {
+        concat!(
+            "WITH ready AS MATERIALIZED (\
+                SELECT room_id FROM room_queue WHERE queue = $3 AND waiting > 0 AND ready_at <= $4 \
+                ORDER BY ready_at LIMIT $5",
+            $lock,
+            ") UPDATE room_queue SET lease_token = $1, ready_at = $2 \
+             WHERE queue = $3 AND waiting > 0 AND ready_at <= $4 AND room_id IN (SELECT room_id FROM ready) \
+             RETURNING room_id"
+        )
+    };
+}
+
 /// One of the queues over `room_queue`.
 #[derive(Clone)]
 pub(crate) struct RoomQueue {
@@ -61,7 +78,8 @@ impl RoomQueue {
         self.wake.notify_one();
     }
 
-    /// Counts new rows, in the transaction that adds them. In the order of the map: two transactions cannot wait for each other.
+    /// Counts new rows, in the transaction that adds them. Rooms are locked in the order of the map, so two transactions that
+    /// add once each cannot wait for each other; nor can one and [`RoomQueue::claim`], which waits for no room.
     pub(crate) async fn add(&self, tx: &mut Tx, rooms: &BTreeMap<String, i64>) -> Result<(), StoreError> {
         let rooms: Vec<(&String, &i64)> = rooms.iter().collect();
         for rooms in rooms.chunks(ROWS) {
@@ -95,13 +113,10 @@ impl RoomQueue {
     pub(crate) async fn claim(&self, limit: usize) -> Result<Vec<RoomLease>, StoreError> {
         let token = self.random.id();
         let mut tx = self.database.write().await?;
-        let rows = sqlx::query(
-            "UPDATE room_queue SET lease_token = $1, ready_at = $2 \
-             WHERE queue = $3 AND waiting > 0 AND ready_at <= $4 AND room_id IN (\
-                SELECT room_id FROM room_queue WHERE queue = $3 AND waiting > 0 AND ready_at <= $4 \
-                ORDER BY ready_at LIMIT $5) \
-             RETURNING room_id",
-        )
+        let rows = sqlx::query(match self.database.engine() {
+            Engine::Sqlite => claim!(""),
+            Engine::Postgres => claim!(" FOR UPDATE SKIP LOCKED"),
+        })
         .bind(token.as_str())
         .bind(self.clock.now().plus(LEASE).as_millis())
         .bind(self.name)

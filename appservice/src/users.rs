@@ -1,7 +1,7 @@
 //! Our users on the homeserver, as our database knows them.
 
 use doorward_base::{Clock, Database, StoreError};
-use ruma::{OwnedDeviceId, UserId};
+use ruma::{DeviceId, OwnedDeviceId, UserId};
 use sqlx::Row;
 use std::sync::Arc;
 
@@ -35,32 +35,41 @@ impl VirtualUsers {
         Ok(Some(VirtualUser { device_id: device_id.into(), registered: state == "registered" }))
     }
 
-    /// Writes down that the homeserver is about to be asked. Returns whether that is the first time.
-    pub(crate) async fn begin(&self, user: &UserId, device_id: &str) -> Result<bool, StoreError> {
+    /// Writes down that the homeserver is about to be asked. Returns the device to use: `device_id` if this is the first
+    /// attempt, else that of the attempt whose end is not known.
+    pub(crate) async fn begin(&self, user: &UserId, device_id: &DeviceId) -> Result<OwnedDeviceId, StoreError> {
         let mut tx = self.database.write().await?;
-        let done = sqlx::query(
+        // The update changes nothing; without it, the row that is there would not be returned.
+        let row = sqlx::query(
             "INSERT INTO virtual_user (user_id, state, device_id) VALUES ($1, 'registering', $2) \
-             ON CONFLICT (user_id) DO NOTHING",
+             ON CONFLICT (user_id) DO UPDATE SET device_id = virtual_user.device_id RETURNING device_id",
         )
         .bind(user.as_str())
-        .bind(device_id)
-        .execute(tx.connection())
+        .bind(device_id.as_str())
+        .fetch_one(tx.connection())
         .await?;
         tx.commit().await?;
-        Ok(done.rows_affected() == 1)
+        let device_id: String = row.try_get(0)?;
+        Ok(device_id.into())
     }
 
-    pub(crate) async fn registered(&self, user: &UserId) -> Result<(), StoreError> {
+    /// The homeserver has it. The row is written anew if an attempt made at the same time has abandoned it.
+    pub(crate) async fn registered(&self, user: &UserId, device_id: &DeviceId) -> Result<(), StoreError> {
         let mut tx = self.database.write().await?;
-        sqlx::query("UPDATE virtual_user SET state = 'registered', registered_at = $1 WHERE user_id = $2")
-            .bind(self.clock.now().as_millis())
-            .bind(user.as_str())
-            .execute(tx.connection())
-            .await?;
+        sqlx::query(
+            "INSERT INTO virtual_user (user_id, state, device_id, registered_at) VALUES ($1, 'registered', $2, $3) \
+             ON CONFLICT (user_id) DO UPDATE SET state = excluded.state, device_id = excluded.device_id, \
+             registered_at = excluded.registered_at",
+        )
+        .bind(user.as_str())
+        .bind(device_id.as_str())
+        .bind(self.clock.now().as_millis())
+        .execute(tx.connection())
+        .await?;
         tx.commit().await
     }
 
-    /// The name turned out to be someone else's.
+    /// Certainly no account was made by us: the homeserver was not asked, refused, or the name is someone else's.
     pub(crate) async fn abandon(&self, user: &UserId) -> Result<(), StoreError> {
         let mut tx = self.database.write().await?;
         sqlx::query("DELETE FROM virtual_user WHERE user_id = $1 AND state = 'registering'")

@@ -19,6 +19,8 @@ pub enum IntentError {
         url: String,
         /// What went wrong on the way.
         reason: String,
+        /// Whether the homeserver may have got the request all the same: `false` if there was no connection to send it on.
+        sent: bool,
     },
     /// The homeserver said no.
     /// [Client-Server API, "Standard error response"](https://spec.matrix.org/v1.16/client-server-api/#standard-error-response)
@@ -82,6 +84,19 @@ impl IntentError {
         }
     }
 
+    /// Whether the request certainly changed nothing on the homeserver: it was never sent, or it was refused. After silence
+    /// or a failure of the server, no one knows.
+    pub(crate) fn changed_nothing(&self) -> bool {
+        match self {
+            Self::Unreachable { sent, .. } => !sent,
+            // A redirect is a refusal too, because we do not follow it. A server that timed out may have done half of it.
+            Self::Matrix { status, .. } | Self::Foreign { status, .. } => {
+                matches!(*status, 300..=499) && *status != 408
+            }
+            Self::UserInUse { .. } | Self::Answer(_) | Self::Store(_) => false,
+        }
+    }
+
     /// How long the homeserver wants to be left alone.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -104,7 +119,7 @@ impl IntentError {
 
     pub(super) fn unreachable(url: &Url, error: &reqwest::Error) -> Self {
         let reason = if error.is_timeout() { "no answer in time".to_owned() } else { root_cause(error) };
-        Self::Unreachable { url: url.to_string(), reason }
+        Self::Unreachable { url: url.to_string(), reason, sent: !error.is_connect() }
     }
 
     pub(super) fn foreign(url: &Url, status: u16) -> Self {
@@ -169,5 +184,17 @@ mod tests {
         }
         assert!(refusal(502, None, "<html>Bad gateway</html>").is_retryable());
         assert!(!refusal(413, None, "<html>Too large</html>").is_retryable());
+    }
+
+    #[test]
+    fn a_refusal_changed_nothing_and_a_failure_may_have() {
+        for (status, body) in
+            [(401, r#"{"errcode":"M_UNKNOWN_TOKEN"}"#), (429, r#"{"errcode":"M_X"}"#), (301, ""), (404, "<html>")]
+        {
+            assert!(refusal(status, None, body).changed_nothing(), "{status}");
+        }
+        for (status, body) in [(500, r#"{"errcode":"M_UNKNOWN"}"#), (408, ""), (504, "<html>"), (200, "<html>")] {
+            assert!(!refusal(status, None, body).changed_nothing(), "{status}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Registering a user: once, with a device, and never a person's account.
 
 use reqwest::Method;
-use ruma::OwnedDeviceId;
+use ruma::{DeviceId, OwnedDeviceId};
 use serde_json::{Value, json};
 use tracing::info;
 
@@ -30,17 +30,38 @@ impl Intent {
         {
             return Ok(known.device_id);
         }
-        let first = users.begin(&self.user, &self.new_device_id()).await?;
-        let device_id = users.get(&self.user).await?.ok_or(IntentError::Answer("device_id"))?.device_id;
+        let new = self.new_device_id();
+        let device_id = users.begin(&self.user, &new).await?;
+        let first = device_id == new;
         match self.register().await {
             Ok(()) => info!(user_id = %self.user, "a user was registered"),
             Err(error) if error.is("M_USER_IN_USE") => self.adopt(&device_id, first).await?,
-            Err(error) => return Err(error),
+            Err(error) => {
+                self.remember_what_is_unknown(&device_id, first, &error).await?;
+                return Err(error);
+            }
         }
         self.put_marker().await?;
         self.put_device(&device_id).await?;
-        users.registered(&self.user).await?;
+        users.registered(&self.user, &device_id).await?;
         Ok(device_id)
+    }
+
+    /// Keeps the attempt in mind only if it may have made an account: what is then found under the name may be ours.
+    async fn remember_what_is_unknown(
+        &self,
+        device_id: &DeviceId,
+        first: bool,
+        error: &IntentError,
+    ) -> Result<(), IntentError> {
+        let users = &self.shared.users;
+        if !error.changed_nothing() {
+            // Another attempt made at the same time, which was refused, may have abandoned the row.
+            users.begin(&self.user, device_id).await?;
+        } else if first {
+            users.abandon(&self.user).await?;
+        }
+        Ok(())
     }
 
     /// [Application Service API, "Server admin style permissions"](https://spec.matrix.org/v1.16/application-service-api/#server-admin-style-permissions)
@@ -56,17 +77,22 @@ impl Intent {
     }
 
     /// The name is taken: by us, if the marker says so, or if an earlier attempt of ours was cut short.
-    async fn adopt(&self, device_id: &OwnedDeviceId, first: bool) -> Result<(), IntentError> {
-        let ours = self.has_marker().await? || {
-            // A person's account has devices. One that we have registered has none yet, or the one that we gave it.
-            let could_be_ours = !first || self.was_made_by_the_homeserver().await?;
-            could_be_ours && self.devices().await?.iter().all(|device| device == device_id)
-        };
-        if ours {
-            return Ok(());
+    async fn adopt(&self, device_id: &DeviceId, first: bool) -> Result<(), IntentError> {
+        let ours = self.is_ours(device_id, first).await;
+        // A first attempt that finds the name taken has made no account, even if we cannot find out now whose it is.
+        if matches!(ours, Ok(false)) || (first && ours.is_err()) {
+            self.shared.users.abandon(&self.user).await?;
         }
-        self.shared.users.abandon(&self.user).await?;
-        Err(IntentError::UserInUse { user: self.user.clone() })
+        if ours? { Ok(()) } else { Err(IntentError::UserInUse { user: self.user.clone() }) }
+    }
+
+    async fn is_ours(&self, device_id: &DeviceId, first: bool) -> Result<bool, IntentError> {
+        if self.has_marker().await? {
+            return Ok(true);
+        }
+        // A person's account has devices. One that we have registered has none yet, or the one that we gave it.
+        let could_be_ours = !first || self.was_made_by_the_homeserver().await?;
+        Ok(could_be_ours && self.devices().await?.iter().all(|device| device == device_id))
     }
 
     async fn has_marker(&self) -> Result<bool, IntentError> {
@@ -119,7 +145,7 @@ impl Intent {
         self.client(Method::PUT, &["devices", device_id.as_str()]).json(&body).send().await.map(drop)
     }
 
-    fn new_device_id(&self) -> String {
-        self.shared.random.text(10).to_uppercase()
+    fn new_device_id(&self) -> OwnedDeviceId {
+        self.shared.random.text(10).to_uppercase().into()
     }
 }

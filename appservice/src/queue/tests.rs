@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use doorward_base::{DatabaseUrl, ManualClock, Migrations};
-use doorward_testkit::on_both_engines;
+use doorward_testkit::{on_both_engines, postgres_database};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -106,6 +106,21 @@ async fn claims_made_at_once_never_share_a_room() {
         assert_eq!(claimed.len(), 250);
     })
     .await;
+}
+
+/// SQLite has one writer, so this is a matter of PostgreSQL alone.
+#[tokio::test]
+async fn a_claim_on_postgresql_leaves_a_room_that_is_being_added_to_and_does_not_wait_for_it() {
+    let queue = open(postgres_database().await, &clock(), 1).await;
+    add(&queue, "!a", 1).await;
+    add(&queue, "!b", 1).await;
+    let mut adding = queue.database.write().await.unwrap();
+    queue.add(&mut adding, &BTreeMap::from([("!a".to_owned(), 1)])).await.unwrap();
+    let claimed = tokio::time::timeout(Duration::from_secs(10), queue.claim(10)).await;
+    let claimed = claimed.expect("a claim waits for no other transaction").unwrap();
+    assert_eq!(claimed.iter().map(|lease| lease.room_id.as_str()).collect::<Vec<_>>(), ["!b"]);
+    adding.commit().await.unwrap();
+    assert_eq!(queue.claim(10).await.unwrap().remove(0).room_id, "!a");
 }
 
 #[tokio::test]

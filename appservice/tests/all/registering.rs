@@ -1,7 +1,9 @@
 //! Whose name it is: ours, or a person's.
 
+use std::io::Read;
+
 use doorward_appservice::{Appservice, IntentError};
-use doorward_testkit::on_both_engines;
+use doorward_testkit::{free_port, on_both_engines};
 use serde_json::json;
 
 use crate::support::{Homeserver, open, rows, sqlite};
@@ -114,6 +116,87 @@ async fn a_registration_that_was_cut_short_is_finished() {
         assert_eq!(rows(&appservice, "virtual_user", Some("registered")).await, 1);
     })
     .await;
+}
+
+/// A homeserver where a person has every name, and no device.
+async fn taken_by_a_person_without_device() -> Homeserver {
+    let homeserver = Homeserver::start().await;
+    in_use(&homeserver).await;
+    without_marker(&homeserver).await;
+    homeserver.on("GET", "/devices$", json!({"devices": []})).await;
+    homeserver
+}
+
+#[tokio::test]
+async fn an_attempt_that_never_arrived_gives_no_claim_to_a_persons_account() {
+    on_both_engines(async |url| {
+        let closed = format!("http://127.0.0.1:{}", free_port());
+        let appservice = open(url.clone(), &closed).await;
+        assert!(register(&appservice, "bot-ann").await.unwrap_err().is_retryable());
+        let homeserver = taken_by_a_person_without_device().await;
+        let appservice = open(url, &homeserver.url()).await;
+        assert!(matches!(register(&appservice, "bot-ann").await, Err(IntentError::UserInUse { .. })));
+        assert!(homeserver.requests("PUT", "").await.is_empty(), "nothing of the person's was touched");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_was_refused_gives_no_claim_to_a_persons_account() {
+    for (status, errcode) in [(401, "M_UNKNOWN_TOKEN"), (403, "M_FORBIDDEN"), (400, "M_EXCLUSIVE")] {
+        let (_folder, url) = sqlite();
+        let homeserver = taken_by_a_person_without_device().await;
+        let appservice = open(url.clone(), &refusing(status, errcode).await.url()).await;
+        assert!(matches!(register(&appservice, "bot-ann").await, Err(IntentError::Matrix { .. })));
+        let appservice = open(url, &homeserver.url()).await;
+        let error = register(&appservice, "bot-ann").await.unwrap_err();
+        assert!(matches!(error, IntentError::UserInUse { .. }), "{errcode}: {error:?}");
+    }
+}
+
+async fn refusing(status: u16, errcode: &str) -> Homeserver {
+    let homeserver = Homeserver::start().await;
+    homeserver.refuse("POST", "/register$", u64::MAX, status, json!({"errcode": errcode, "error": "no"})).await;
+    homeserver
+}
+
+#[tokio::test]
+async fn a_taken_name_whose_owner_could_not_be_found_out_stays_the_persons() {
+    let (_folder, url) = sqlite();
+    let homeserver = taken_by_a_person_without_device().await;
+    let gone = json!({"errcode": "M_UNKNOWN", "error": "restarting"});
+    homeserver.refuse("GET", "/federation/v1/version$", 1, 502, gone).await;
+    let appservice = open(url, &homeserver.url()).await;
+    assert!(register(&appservice, "bot").await.unwrap_err().is_retryable());
+    assert!(matches!(register(&appservice, "bot").await, Err(IntentError::UserInUse { .. })));
+}
+
+#[tokio::test]
+async fn an_attempt_that_may_have_made_the_account_is_finished_even_after_one_that_was_refused() {
+    on_both_engines(async |url| {
+        let (port, answerless) = answerless();
+        let appservice = open(url.clone(), &format!("http://127.0.0.1:{port}")).await;
+        assert!(register(&appservice, "bot-ann").await.unwrap_err().is_retryable());
+        answerless.join().unwrap();
+        let appservice = open(url.clone(), &refusing(401, "M_UNKNOWN_TOKEN").await.url()).await;
+        register(&appservice, "bot-ann").await.unwrap_err();
+        let homeserver = taken_by_a_person_without_device().await;
+        let appservice = open(url, &homeserver.url()).await;
+        register(&appservice, "bot-ann").await.unwrap();
+        assert_eq!(rows(&appservice, "virtual_user", Some("registered")).await, 1);
+    })
+    .await;
+}
+
+/// Takes one request and hangs up.
+fn answerless() -> (u16, std::thread::JoinHandle<()>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let task = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        assert!(connection.read(&mut [0; 16]).unwrap() > 0);
+    });
+    (port, task)
 }
 
 #[tokio::test]
