@@ -6,6 +6,7 @@
 mod error;
 mod load;
 mod place;
+mod reason;
 mod sections;
 #[cfg(test)]
 mod tests;

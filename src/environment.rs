@@ -1,14 +1,15 @@
 //! The environment of the process, read once: everything else takes an [`Environment`] that it was given.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Looks up one variable.
 type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-/// A snapshot of environment variables.
-#[derive(Clone, Debug, Default)]
+/// A snapshot of environment variables. Printing it names them and leaves their values out.
+#[derive(Clone, Default)]
 pub struct Environment(Arc<BTreeMap<String, String>>);
 
 impl Environment {
@@ -41,8 +42,25 @@ impl Environment {
     }
 }
 
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(variables: I) -> Self {
         Self(Arc::new(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_printed_environment_has_names_without_values() {
+        let environment: Environment = [("OPENAI_API_KEY", "sk-live-1")].into_iter().collect();
+        assert_eq!(format!("{environment:?}"), r#"{"OPENAI_API_KEY"}"#);
     }
 }

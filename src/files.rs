@@ -2,13 +2,12 @@
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Creates a folder and those above it, mode 0700; one that is there is kept, and closed to others.
+/// Creates a folder and those above it, mode 0700. One that is there keeps its mode: others may be meant to use it too.
 pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Creates a file with mode 0600; fails if there is one.
@@ -32,10 +31,22 @@ pub(crate) fn replace_private(path: &Path, text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn mode(path: &Path) -> u32 {
         std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_folder_that_was_there_keeps_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        private_folder(folder.path()).unwrap();
+        private_folder(&folder.path().join("a/b")).unwrap();
+        let modes = ["", "a", "a/b"].map(|inner| mode(&folder.path().join(inner)));
+        assert_eq!(modes, [0o755, 0o700, 0o700]);
     }
 
     #[test]

@@ -82,6 +82,11 @@ pub(crate) async fn provide(options: &Options<'_>, world: &World) -> Result<Loca
 }
 
 impl Local {
+    /// The data folder, which is ours alone.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The configuration file that was written.
     pub(crate) fn config_file(&self) -> PathBuf {
         self.folder.join(settings::FILE)

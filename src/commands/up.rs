@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +37,7 @@ pub(super) async fn roles(context: &Context<'_>, roles: Roles) -> Result<(), Fai
 /// Provides what a fresh machine lacks, and runs everything until a signal.
 pub(super) async fn local(args: &UpArgs, world: &World) -> Result<(), Failure> {
     logging::start(&LogConfig { level: "warn".to_owned(), ..LogConfig::default() }, &world.environment)?;
-    let rehearsal = if args.rehearsal { Some(Rehearsal::bind(&args.data, world).await?) } else { None };
+    let rehearsal = if args.rehearsal { Some(Rehearsal::bind(world).await?) } else { None };
     let model = if args.rehearsal {
         rehearsal::MODEL
     } else {
@@ -63,6 +64,9 @@ async fn run_beside(
     world: &World,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
+    if let Some(rehearsal) = &rehearsal {
+        rehearsal.write_key(local.folder())?;
+    }
     let config = Config::load(&local.config_file(), &world.environment)?;
     local.release_ports();
     let mut house = House::open(&config, Roles::Both, world, stop.clone()).await?;
@@ -91,20 +95,23 @@ fn openai(world: &World) -> Option<Upstream> {
     Some(Upstream { name: "openai", base_url: base_url.to_owned(), credential: json!({"env": "OPENAI_API_KEY"}) })
 }
 
-/// The stand-in, bound and with its key written, but not answering yet.
+/// The stand-in, bound but not answering yet.
 #[derive(Debug)]
 struct Rehearsal {
     listener: Listener,
-    key: secrecy::SecretString,
+    key: SecretString,
 }
 
 impl Rehearsal {
-    async fn bind(data: &Path, world: &World) -> Result<Self, Failure> {
+    async fn bind(world: &World) -> Result<Self, Failure> {
         let listener = Listener::bind("--rehearsal", SocketAddr::from(([127, 0, 0, 1], 0))).await?;
-        let key = world.random.text(40);
-        files::private_folder(data)?;
-        files::replace_private(&data.join(REHEARSAL_KEY_FILE), &key)?;
-        Ok(Self { listener, key: key.into() })
+        Ok(Self { listener, key: world.random.text(40).into() })
+    }
+
+    /// Leaves the key where the gateway finds it. Only once the data folder is locked: another start on it may be running, with
+    /// a key of its own.
+    fn write_key(&self, folder: &Path) -> Result<(), Failure> {
+        Ok(files::replace_private(&folder.join(REHEARSAL_KEY_FILE), self.key.expose_secret())?)
     }
 
     fn upstream(&self) -> Upstream {
@@ -113,5 +120,23 @@ impl Rehearsal {
             base_url: format!("http://{}/v1", self.listener.address()),
             credential: json!({"file": REHEARSAL_KEY_FILE}),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refused_second_start_leaves_the_key_of_the_running_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = std::fs::File::create(folder.path().join("lock")).unwrap();
+        lock.lock().unwrap();
+        let key_file = folder.path().join(REHEARSAL_KEY_FILE);
+        std::fs::write(&key_file, "of the running one").unwrap();
+        let args = UpArgs { local: true, rehearsal: true, data: folder.path().to_owned(), tools: None };
+        let failure = local(&args, &World::of_process()).await.unwrap_err().to_string();
+        assert!(failure.contains("another `doorward up --local` is running"), "{failure}");
+        assert_eq!(std::fs::read_to_string(&key_file).unwrap(), "of the running one");
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::Config;
 use super::error::{ConfigError, Place};
 use super::place::{line_at, line_of};
+use super::reason;
 use super::variables::Variables;
 use crate::environment::Environment;
 
@@ -48,13 +49,13 @@ impl Reader<'_> {
     fn explain(&self, error: config::ConfigError, key: String) -> ConfigError {
         match error {
             config::ConfigError::At { error, key: inner, .. } => self.explain(*error, inner.unwrap_or(key)),
-            config::ConfigError::NotFound(key) => self.missing(&key),
+            config::ConfigError::NotFound(key) => self.missing(&dotted(&key)),
             config::ConfigError::Type { unexpected, expected, key: inner, .. } => {
-                let key = inner.unwrap_or(key);
-                let reason = format!("found {unexpected}, expected {expected}");
+                let key = dotted(&inner.unwrap_or(key));
+                let reason = reason::of_type(&unexpected.to_string(), expected, &key);
                 ConfigError::Value { place: self.place(&key), key, reason }
             }
-            other => self.message(&other.to_string(), key),
+            other => self.message(&other.to_string(), dotted(&key)),
         }
     }
 
@@ -63,7 +64,7 @@ impl Reader<'_> {
         let cure = if section.is_empty() {
             format!("add a section [{name}]")
         } else {
-            format!("add `{name} = …` to [{section}]")
+            format!("add `{name} = …` to {}", header(section))
         };
         let place = if section.is_empty() { Place::File(self.file.to_owned(), None) } else { self.place(section) };
         ConfigError::MissingKey { place, key: key.to_owned(), cure }
@@ -78,13 +79,25 @@ impl Reader<'_> {
             return self.missing(&below(&key, field));
         }
         if !message.starts_with("unknown field") || names.is_empty() {
-            let reason = message.trim_end_matches('.').to_owned();
+            let reason = reason::of_sentence(message, &key);
             return ConfigError::Value { place: self.place(&key), key, reason };
         }
         let unknown = below(&key, names[0]);
         let nearest = nearest(names[0], &names[1..]).map(|name| below(&key, name));
         ConfigError::UnknownKey { place: self.place(&unknown), key: unknown, nearest }
     }
+}
+
+/// `gateway.upstreams[0]name`, as the deserializer has it, with the dot that it leaves out.
+fn dotted(key: &str) -> String {
+    key.replace(']', "].").replace("].[", "][").replace("]..", "].").trim_end_matches('.').to_owned()
+}
+
+/// How the section `key` is written in TOML.
+fn header(key: &str) -> String {
+    key.strip_suffix(']')
+        .and_then(|item| item.rsplit_once('['))
+        .map_or_else(|| format!("[{key}]"), |(list, _)| format!("[[{list}]]"))
 }
 
 fn below(key: &str, field: &str) -> String {

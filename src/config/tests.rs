@@ -60,6 +60,11 @@ fn a_wrong_file_is_explained_in_one_sentence() {
         ("[appservice]\nlisten = \"nowhere\"", &["line 2", "`appservice.listen`"]),
         ("[appservice]\n\nlisten = true", &["line 3", "`appservice.listen`"]),
         ("[appservice]\ndatabase = \"mysql://x\"", &["line 2", "`appservice.database`", "sqlite://"]),
+        (
+            "[[gateway.upstreams]]\nkind = \"openai\"",
+            &["line 1", "`gateway.upstreams[0].name`", "[[gateway.upstreams]]"],
+        ),
+        ("[gateway]\n\nupstreams = 3", &["line 3", "`gateway.upstreams`", "a number was given"]),
         ("[homeserver]\nurl = \"not a url\"\nserver_name = \"x\"", &["line 2", "`homeserver.url`"]),
     ];
     for (text, expected) in table {
@@ -68,6 +73,32 @@ fn a_wrong_file_is_explained_in_one_sentence() {
             assert!(sentence.contains(part), "{text:?} gave {sentence:?}, which lacks {part:?}");
         }
     }
+}
+
+/// A key may be written anywhere by mistake, and what `check` prints is pasted into reports.
+#[test]
+fn a_value_is_never_printed() {
+    let upstream = "[[gateway.upstreams]]\nname = \"x\"\nkind = \"openai\"\nbase_url = \"http://h\"\n";
+    let secret = "sk-live`\\\", expected \\\"1";
+    let table = [
+        (format!("{upstream}credential = \"{secret}\""), 5, "a string was given where a table like { env = \"NAME\" }"),
+        (format!("{upstream}models = \"{secret}\""), 5, "a string was given"),
+        (format!("{upstream}credential = {{ env = [\"{secret}\"] }}"), 5, "`gateway.upstreams[0].credential.env`"),
+        (format!("[[gateway.upstreams]]\nkind = \"{secret}\""), 2, "a word that it does not know"),
+        (format!("[homeserver]\nserver_name = \"h\"\nurl = \"{secret}\""), 3, "`homeserver.url`"),
+        (format!("[homeserver]\nurl = \"http://h\"\nserver_name = \"{secret}\""), 3, "`homeserver.server_name`"),
+        (format!("[appservice]\nlisten = \"{secret}\""), 2, "`appservice.listen`"),
+        (format!("[log]\nformat = \"{secret}\""), 2, "`log.format`"),
+        (format!("homeserver = \"{secret}\""), 1, "a string was given where a table is expected"),
+    ];
+    for (text, line, part) in table {
+        let sentence = error(&text, &[]);
+        assert!(sentence.contains(part) && sentence.contains(&format!("line {line}:")), "{text:?} gave {sentence:?}");
+        assert!(!sentence.contains("sk-live"), "{text:?} gave {sentence:?}");
+    }
+    let variable = "DOORWARD__GATEWAY__UPSTREAMS__0__CREDENTIAL";
+    let sentence = error(upstream, &[(variable, "sk-live-1")]);
+    assert!(sentence.contains(variable) && !sentence.contains("sk-live"), "{sentence}");
 }
 
 #[test]

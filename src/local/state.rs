@@ -1,5 +1,6 @@
 //! `local.toml`: what a later start must find again. It holds the human's password, hence mode 0600.
 
+use std::fmt;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
@@ -23,8 +24,8 @@ pub(crate) enum HomeserverKind {
     Tuwunel,
 }
 
-/// The state of one data folder.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// The state of one data folder. Printing it leaves the secrets out.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct State {
     /// Once chosen, it keeps the rooms: another would not know them.
     pub(crate) homeserver: Option<HomeserverKind>,
@@ -46,8 +47,8 @@ pub(crate) struct Ports {
     pub(crate) admin: u16,
 }
 
-/// The account of the person in front of the terminal.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// The account of the person in front of the terminal. Printing it leaves the secrets out.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Human {
     pub(crate) name: String,
     pub(crate) password: String,
@@ -117,6 +118,25 @@ impl State {
     }
 }
 
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { homeserver, server_name, ports, registration_secret: _, human, room } = self;
+        f.debug_struct("State")
+            .field("homeserver", homeserver)
+            .field("server_name", server_name)
+            .field("ports", ports)
+            .field("human", human)
+            .field("room", room)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Human {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Human").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 impl Ports {
     /// Moves every port that another program has to the next free one. Those of our own listeners are held until the listeners
     /// take over, because a homeserver takes seconds to start.
@@ -160,6 +180,17 @@ mod tests {
         let again = State::read_or_new(folder.path(), &Random::seeded(2)).unwrap();
         assert_eq!(again.human.password, state.human.password);
         assert_eq!((again.homeserver, again.room), (state.homeserver, state.room));
+    }
+
+    #[test]
+    fn a_printed_state_has_no_secret() {
+        let mut state = State::fresh(&Random::seeded(1));
+        state.human.access_token = Some("syt_token".to_owned());
+        let printed = format!("{state:?}");
+        assert!(printed.contains("doorward.local") && printed.contains("you"), "{printed}");
+        for secret in [state.registration_secret.as_str(), &state.human.password, "syt_token"] {
+            assert!(!printed.contains(secret), "{printed}");
+        }
     }
 
     #[test]

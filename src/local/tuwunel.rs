@@ -16,7 +16,8 @@ use crate::files;
 use crate::matrix::{Homeserver, MatrixError};
 use crate::terminal::Progress;
 
-const IMAGE: &str = "ghcr.io/matrix-construct/tuwunel:latest";
+/// Pinned, so that every start anywhere runs what was tested; docker-compose.yml has the same.
+const IMAGE: &str = "ghcr.io/matrix-construct/tuwunel:v1.9.3";
 const ENGINE_ANSWERS: Duration = Duration::from_secs(3);
 const START: Duration = Duration::from_mins(1);
 /// Where the container sees the data folder.
@@ -97,21 +98,7 @@ impl Tuwunel {
         files::private_folder(&registrations)?;
         let text = std::fs::read_to_string(registration)?;
         files::replace_private(&registrations.join("doorward.yaml"), &text)?;
-        let address = if shares_the_network() { "127.0.0.1" } else { "0.0.0.0" };
-        let config = json!({"global": {
-            "server_name": state.server_name,
-            "address": address,
-            "port": state.ports.homeserver,
-            "database_path": format!("{INSIDE}/db"),
-            "appservice_dir": format!("{INSIDE}/appservices"),
-            "allow_registration": true,
-            "registration_token": state.registration_secret,
-            "allow_federation": false,
-            "trusted_servers": [],
-            "new_user_displayname_suffix": "",
-            "log": "warn",
-        }});
-        Ok(files::replace_private(&self.folder.join("tuwunel.toml"), &toml::to_string(&config)?)?)
+        Ok(files::replace_private(&self.folder.join("tuwunel.toml"), &toml::to_string(&config(state))?)?)
     }
 
     async fn pull(&self, progress: &Progress) -> Result<(), Failure> {
@@ -145,6 +132,28 @@ impl Tuwunel {
     }
 }
 
+/// What deploy/tuwunel.toml says too, with the places of this data folder.
+fn config(state: &State) -> Value {
+    let address = if shares_the_network() { "127.0.0.1" } else { "0.0.0.0" };
+    json!({"global": {
+        "server_name": state.server_name,
+        "address": address,
+        "port": state.ports.homeserver,
+        "database_path": format!("{INSIDE}/db"),
+        "appservice_dir": format!("{INSIDE}/appservices"),
+        "allow_registration": true,
+        "registration_token": state.registration_secret,
+        // The first user here is @manager: an agent, which must not become the administrator.
+        "grant_admin_to_first_user": false,
+        "new_user_displayname_suffix": "",
+        // Agents do not read encrypted rooms yet. Element would encrypt every direct chat.
+        "allow_encryption": false,
+        "allow_federation": false,
+        "trusted_servers": [],
+        "log": "warn",
+    }})
+}
+
 /// On Linux a container can use the loopback of the machine; elsewhere it runs in a virtual machine.
 fn shares_the_network() -> bool {
     cfg!(target_os = "linux")
@@ -158,5 +167,31 @@ fn accepted(answer: Result<Value, MatrixError>) -> Result<(), Failure> {
     match answer {
         Err(MatrixError::Refused { code, .. }) if code == "M_USER_IN_USE" => Ok(()),
         other => Ok(other.map(drop)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use doorward_base::Random;
+
+    use super::*;
+
+    #[test]
+    fn docker_compose_runs_the_same_homeserver() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::read_or_new(folder.path(), &Random::seeded(1)).unwrap();
+        let deployed: Value = toml::from_str(include_str!("../../deploy/tuwunel.toml")).unwrap();
+        for key in [
+            "allow_registration",
+            "grant_admin_to_first_user",
+            "new_user_displayname_suffix",
+            "allow_encryption",
+            "allow_federation",
+            "trusted_servers",
+        ] {
+            let (ours, theirs) = (&config(&state)["global"][key], &deployed["global"][key]);
+            assert!(ours == theirs && !ours.is_null(), "{key}: {ours} here, {theirs} in deploy/tuwunel.toml");
+        }
+        assert!(include_str!("../../docker-compose.yml").contains(&format!("image: {IMAGE}\n")), "{IMAGE}");
     }
 }

@@ -1,10 +1,12 @@
+use std::path::Path;
+
 use doorward_testkit::on_both_engines;
 use sqlx::Row;
 
 use super::*;
 
-async fn with_table(url: String) -> Database {
-    let database = Database::open(&DatabaseUrl::try_from(url).unwrap()).await.unwrap();
+async fn with_table(url: DatabaseUrl) -> Database {
+    let database = Database::open(&url).await.unwrap();
     sqlx::query("CREATE TABLE note (id TEXT PRIMARY KEY, body TEXT)").execute(database.reader()).await.unwrap();
     database
 }
@@ -25,7 +27,7 @@ async fn count(database: &Database) -> i64 {
 #[tokio::test]
 async fn a_transaction_that_is_not_committed_changes_nothing() {
     on_both_engines(async |url| {
-        let database = with_table(url).await;
+        let database = with_table(DatabaseUrl::try_from(url).unwrap()).await;
         let mut tx = database.write().await.unwrap();
         insert(&mut tx, "a").await.unwrap();
         drop(tx);
@@ -42,7 +44,7 @@ async fn a_transaction_that_is_not_committed_changes_nothing() {
 #[tokio::test]
 async fn a_second_row_with_the_same_key_is_told_apart_from_other_errors() {
     on_both_engines(async |url| {
-        let database = with_table(url).await;
+        let database = with_table(DatabaseUrl::try_from(url).unwrap()).await;
         let mut tx = database.write().await.unwrap();
         insert(&mut tx, "a").await.unwrap();
         assert!(insert(&mut tx, "a").await.unwrap_err().is_unique_violation());
@@ -55,7 +57,7 @@ async fn a_second_row_with_the_same_key_is_told_apart_from_other_errors() {
 #[tokio::test]
 async fn writers_wait_for_each_other_and_none_is_refused() {
     on_both_engines(async |url| {
-        let database = with_table(url).await;
+        let database = with_table(DatabaseUrl::try_from(url).unwrap()).await;
         let writers = (0..32).map(|number| {
             let database = database.clone();
             tokio::spawn(async move {
@@ -76,7 +78,7 @@ async fn writers_wait_for_each_other_and_none_is_refused() {
 #[tokio::test]
 async fn a_newer_schema_is_refused_with_a_clear_sentence() {
     on_both_engines(async |url| {
-        let database = with_table(url).await;
+        let database = with_table(DatabaseUrl::try_from(url).unwrap()).await;
         let none = Migrations {
             table: "_migrations_note",
             sqlite: sqlx::migrate::Migrator::with_migrations(Vec::new()),
@@ -104,4 +106,24 @@ async fn a_database_file_is_readable_by_its_owner_alone() {
     let database = Database::open(&DatabaseUrl::sqlite(&path)).await.unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     database.close().await;
+}
+
+#[tokio::test]
+async fn a_database_may_lie_in_a_folder_with_any_name() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["my dir@100%", "what?", "a#b%20c", "deep/../beside"] {
+        let inner = folder.path().join(name);
+        std::fs::create_dir_all(&inner).unwrap();
+        with_table(DatabaseUrl::sqlite(&inner.join("x.db"))).await.close().await;
+        assert!(std::fs::metadata(inner.join("x.db")).unwrap().len() > 0, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_relative_path_may_have_a_space() {
+    let folder = tempfile::Builder::new().prefix("my dir@100%").tempdir_in(".").unwrap();
+    let path = Path::new(folder.path().file_name().unwrap()).join("x.db");
+    let url = DatabaseUrl::try_from(format!("sqlite://{}?mode=rwc", path.display())).unwrap();
+    with_table(url).await.close().await;
+    assert!(std::fs::metadata(&path).unwrap().len() > 0);
 }

@@ -1,5 +1,6 @@
 //! Where a database is, with its password kept out of sight.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -18,41 +19,57 @@ pub enum Engine {
 }
 
 /// `sqlite://PATH` or `postgres://USER:PASSWORD@HOST/NAME`. Printing it leaves the password out.
+///
+/// The path is written as it is: a space or a `%` stands for itself, and only the first `?` begins options.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
-pub struct DatabaseUrl {
-    engine: Engine,
-    url: SecretString,
+pub struct DatabaseUrl(Place);
+
+#[derive(Clone, Debug)]
+enum Place {
+    Sqlite { path: PathBuf, options: Option<String> },
+    Postgres(SecretString),
 }
 
 impl DatabaseUrl {
     /// A SQLite database at `path`.
     pub fn sqlite(path: &Path) -> Self {
-        Self { engine: Engine::Sqlite, url: format!("sqlite://{}", path.display()).into() }
+        Self(Place::Sqlite { path: path.to_owned(), options: None })
     }
 
     /// The engine that the scheme names.
     pub fn engine(&self) -> Engine {
-        self.engine
+        match self.0 {
+            Place::Sqlite { .. } => Engine::Sqlite,
+            Place::Postgres(_) => Engine::Postgres,
+        }
     }
 
     /// The same database, a relative SQLite path taken from `folder`.
     #[must_use]
     pub fn relative_to(self, folder: &Path) -> Self {
-        match self.sqlite_path() {
-            Some(path) if path.is_relative() => Self::sqlite(&folder.join(path)),
-            _ => self,
+        match self.0 {
+            // `join` takes an absolute path as it is.
+            Place::Sqlite { path, options } => Self(Place::Sqlite { path: folder.join(path), options }),
+            Place::Postgres(_) => self,
         }
     }
 
     /// The file of a SQLite database.
-    pub fn sqlite_path(&self) -> Option<PathBuf> {
-        let rest = self.url.expose_secret().strip_prefix("sqlite://")?;
-        Some(PathBuf::from(rest.split('?').next().unwrap_or(rest)))
+    pub fn sqlite_path(&self) -> Option<&Path> {
+        match &self.0 {
+            Place::Sqlite { path, .. } => Some(path),
+            Place::Postgres(_) => None,
+        }
     }
 
-    pub(super) fn expose(&self) -> &str {
-        self.url.expose_secret()
+    /// As sqlx wants it: a proper URL, whose path it decodes.
+    pub(super) fn expose(&self) -> Cow<'_, str> {
+        match &self.0 {
+            Place::Sqlite { path, options: None } => format!("sqlite://{}", encoded(path)).into(),
+            Place::Sqlite { path, options: Some(options) } => format!("sqlite://{}?{options}", encoded(path)).into(),
+            Place::Postgres(url) => url.expose_secret().into(),
+        }
     }
 
     /// Creates the file of a SQLite database with mode 0600, which SQLite itself would make readable for everyone.
@@ -62,8 +79,8 @@ impl DatabaseUrl {
         options.create(true).append(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let opened = options.open(&path);
-        opened.map(drop).map_err(|source| StoreError::File { path, source })
+        let opened = options.open(path);
+        opened.map(drop).map_err(|source| StoreError::File { path: path.to_owned(), source })
     }
 }
 
@@ -71,22 +88,40 @@ impl TryFrom<String> for DatabaseUrl {
     type Error = StoreError;
 
     fn try_from(url: String) -> Result<Self, StoreError> {
-        let engine = match url.split_once("://").map(|(scheme, _)| scheme) {
-            Some("sqlite") => Engine::Sqlite,
-            Some("postgres" | "postgresql") => Engine::Postgres,
-            _ => return Err(StoreError::Url { url: "the database setting".to_owned() }),
-        };
-        Ok(Self { engine, url: url.into() })
+        match url.split_once("://") {
+            Some(("sqlite", rest)) => {
+                let (path, options) =
+                    rest.split_once('?').map_or((rest, None), |(path, options)| (path, Some(options)));
+                Ok(Self(Place::Sqlite { path: path.into(), options: options.map(str::to_owned) }))
+            }
+            Some(("postgres" | "postgresql", _)) => Ok(Self(Place::Postgres(url.into()))),
+            _ => Err(StoreError::Url { url: "the database setting".to_owned() }),
+        }
     }
 }
 
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.url.expose_secret().rsplit_once('@') {
+        let url = match &self.0 {
+            Place::Sqlite { path, .. } => return write!(f, "sqlite://{}", path.display()),
+            Place::Postgres(url) => url.expose_secret(),
+        };
+        match url.rsplit_once('@') {
             Some((_, place)) => write!(f, "postgres://…@{}", place.split('?').next().unwrap_or(place)),
-            None => f.write_str(self.url.expose_secret().split('?').next().unwrap_or_default()),
+            None => f.write_str(url.split('?').next().unwrap_or(url)),
         }
     }
+}
+
+/// Every byte but letters and digits percent-encoded. Were a `/` left alone, the parser of URLs would resolve `..` itself, and
+/// take the first folder of a relative path for a host.
+fn encoded(path: &Path) -> String {
+    let bytes = path.as_os_str().as_encoded_bytes().iter();
+    let encode = |byte: &u8| match byte {
+        byte if byte.is_ascii_alphanumeric() => char::from(*byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    bytes.map(encode).collect()
 }
 
 #[cfg(test)]
@@ -105,6 +140,15 @@ mod tests {
         let url = DatabaseUrl::try_from("sqlite://doorward.db".to_owned()).unwrap();
         let moved = url.relative_to(Path::new("/srv/doorward"));
         assert_eq!(moved.sqlite_path().unwrap(), Path::new("/srv/doorward/doorward.db"));
+    }
+
+    #[test]
+    fn a_path_is_printed_and_kept_as_it_was_written() {
+        let url = DatabaseUrl::try_from("sqlite://my dir@100%/a.db?mode=ro".to_owned()).unwrap();
+        assert_eq!(url.to_string(), "sqlite://my dir@100%/a.db");
+        let moved = url.relative_to(Path::new("what?"));
+        assert_eq!(moved.sqlite_path().unwrap(), Path::new("what?/my dir@100%/a.db"));
+        assert_eq!(moved.expose(), "sqlite://what%3F%2Fmy%20dir%40100%25%2Fa%2Edb?mode=ro");
     }
 
     #[test]
