@@ -223,6 +223,7 @@ fn share(config: Config, database: Database, clock: Arc<dyn Clock>, random: Rand
         move |user: &UserId| shared::owns(&registration, &server_name, &sender, user)
     };
     Ok(Shared {
+        registering: crate::shared::Registering::default(),
         homeserver: Homeserver::new(homeserver_url, registration.as_token.clone()),
         users: VirtualUsers::new(database.clone(), Arc::clone(&clock)),
         members: MemberStore::new(database.clone(), Arc::new(ours)),

@@ -155,10 +155,11 @@ async fn conclude(house: &House, context: &TurnContext, end: End) -> Result<(), 
     let tried = turn.failures + 1;
     match end {
         End::Reacted(Ok(answer)) => context.close(TurnState::Done, Ending::Answer(&answer)).await,
-        End::Reacted(Err(TurnError::Retry { reason, after })) if tried < MOST_ATTEMPTS => {
+        End::Reacted(Err(TurnError::Retry { after, .. })) if tried < MOST_ATTEMPTS => {
             context.set_aside().await;
             let wait = after.unwrap_or_default().max(back_off(tried)).min(LONGEST_WAIT);
-            tracing::info!(agent = %context.agent.name, %reason, ?wait, "a turn will be tried again");
+            // Without the reason: it may quote an upstream, and an upstream may quote the request. The audit has the status.
+            tracing::info!(agent = %context.agent.name, tried, ?wait, "a turn will be tried again");
             house.sessions.retry(claim, turn, wait).await
         }
         End::Reacted(Err(TurnError::Retry { reason, .. })) => {

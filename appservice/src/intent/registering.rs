@@ -24,12 +24,23 @@ impl Intent {
 
     /// The device of this user, which is registered first if need be.
     pub(super) async fn device(&self) -> Result<OwnedDeviceId, IntentError> {
-        let users = &self.shared.users;
-        if let Some(known) = users.get(&self.user).await?
-            && known.registered
-        {
-            return Ok(known.device_id);
+        if let Some(device_id) = self.known_device().await? {
+            return Ok(device_id);
         }
+        let _alone = self.shared.registering.alone(&self.user).await;
+        match self.known_device().await? {
+            Some(device_id) => Ok(device_id),
+            None => self.register_with_device().await,
+        }
+    }
+
+    async fn known_device(&self) -> Result<Option<OwnedDeviceId>, IntentError> {
+        let known = self.shared.users.get(&self.user).await?;
+        Ok(known.filter(|known| known.registered).map(|known| known.device_id))
+    }
+
+    async fn register_with_device(&self) -> Result<OwnedDeviceId, IntentError> {
+        let users = &self.shared.users;
         let new = self.new_device_id();
         let device_id = users.begin(&self.user, &new).await?;
         let first = device_id == new;

@@ -81,6 +81,20 @@ async fn a_person_without_any_device_keeps_the_name_too() {
 }
 
 #[tokio::test]
+async fn two_attempts_at_the_same_time_do_not_take_a_persons_account_for_each_others() {
+    let (_folder, url) = sqlite();
+    let homeserver = Homeserver::start().await;
+    in_use(&homeserver).await;
+    without_marker(&homeserver).await;
+    homeserver.on("GET", "/devices$", json!({"devices": []})).await;
+    let appservice = open(url, &homeserver.url()).await;
+    let attempts = tokio::join!(register(&appservice, "bot-ann"), register(&appservice, "bot-ann"));
+    for result in [attempts.0, attempts.1] {
+        assert!(matches!(result, Err(IntentError::UserInUse { .. })), "{result:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_carries_our_marker_is_ours_even_if_our_database_was_lost() {
     let (_folder, url) = sqlite();
     let homeserver = Homeserver::start().await;
@@ -146,7 +160,8 @@ async fn an_attempt_that_was_refused_gives_no_claim_to_a_persons_account() {
     for (status, errcode) in [(401, "M_UNKNOWN_TOKEN"), (403, "M_FORBIDDEN"), (400, "M_EXCLUSIVE")] {
         let (_folder, url) = sqlite();
         let homeserver = taken_by_a_person_without_device().await;
-        let appservice = open(url.clone(), &refusing(status, errcode).await.url()).await;
+        let refusing = refusing(status, errcode).await;
+        let appservice = open(url.clone(), &refusing.url()).await;
         assert!(matches!(register(&appservice, "bot-ann").await, Err(IntentError::Matrix { .. })));
         let appservice = open(url, &homeserver.url()).await;
         let error = register(&appservice, "bot-ann").await.unwrap_err();
@@ -178,7 +193,8 @@ async fn an_attempt_that_may_have_made_the_account_is_finished_even_after_one_th
         let appservice = open(url.clone(), &format!("http://127.0.0.1:{port}")).await;
         assert!(register(&appservice, "bot-ann").await.unwrap_err().is_retryable());
         answerless.join().unwrap();
-        let appservice = open(url.clone(), &refusing(401, "M_UNKNOWN_TOKEN").await.url()).await;
+        let refusing = refusing(401, "M_UNKNOWN_TOKEN").await;
+        let appservice = open(url.clone(), &refusing.url()).await;
         register(&appservice, "bot-ann").await.unwrap_err();
         let homeserver = taken_by_a_person_without_device().await;
         let appservice = open(url, &homeserver.url()).await;
