@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What each crate may use of the others, in the program itself. Tests may use more.
-const ARROWS: [(&str, &[&str]); 5] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     (".", &["doorward-agents", "doorward-appservice", "doorward-base", "doorward-gateway"]),
     ("agents", &["doorward-appservice", "doorward-base"]),
     ("appservice", &["doorward-base"]),
-    ("gateway", &["doorward-base"]),
+    ("gateway", &["doorward-base", "doorward-git", "doorward-github", "doorward-redaction"]),
+    ("gateway/git", &[]),
+    ("gateway/github", &[]),
+    ("gateway/redaction", &[]),
     ("base", &[]),
 ];
 

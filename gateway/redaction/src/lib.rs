@@ -1,0 +1,1 @@
+//! Finds secrets in streams of bytes, whatever they are written as.
