@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderValue, USER_AGENT};
 
-use crate::consumer::Endpoint;
+use crate::config::UpstreamKind;
 use crate::credentials::{CredentialError, Credentials};
-use crate::upstream::Upstream;
+use crate::upstream::{Base, Upstream};
 
 /// A check is waited for by a person.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -37,13 +37,16 @@ impl Finding {
 
 /// Fetches the credential of an upstream and asks for its models with it.
 pub(crate) async fn check(upstream: &Upstream, credentials: &Credentials, client: &reqwest::Client) -> Finding {
-    let (mut url, mut headers) = (upstream.url(Endpoint::Models), HeaderMap::new());
+    let (path, mut headers) = probe(upstream.kind);
+    let Some(mut url) = upstream.url(Base::Main, path) else {
+        return Finding::bad(upstream, "it has no address".to_owned(), "set its base_url".to_owned());
+    };
     if let Some(source) = &upstream.credential {
         let credential = match credentials.fetch(source).await {
             Ok(credential) => credential,
             Err(error) => return no_credential(upstream, &error),
         };
-        if upstream.inject(&credential, &mut url, &mut headers).is_err() {
+        if upstream.inject(Base::Main, &credential, &mut url, &mut headers).is_err() {
             let message = "its credential holds characters that cannot stand in a request".to_owned();
             return Finding::bad(upstream, message, "set the credential again, on one line".to_owned());
         }
@@ -51,8 +54,24 @@ pub(crate) async fn check(upstream: &Upstream, credentials: &Credentials, client
     judge(upstream, client.get(url).headers(headers).timeout(PATIENCE).send().await)
 }
 
+/// What is asked, and how, to learn whether an upstream takes its credential.
+fn probe(kind: UpstreamKind) -> (&'static str, HeaderMap) {
+    let mut headers = HeaderMap::new();
+    headers.insert(USER_AGENT, HeaderValue::from_static("doorward"));
+    let path = match kind {
+        UpstreamKind::Openai => "models",
+        UpstreamKind::Anthropic => {
+            headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
+            "v1/models"
+        }
+        UpstreamKind::Github => "rate_limit",
+        UpstreamKind::Mcp | UpstreamKind::Http => "",
+    };
+    (path, headers)
+}
+
 fn judge(upstream: &Upstream, answer: Result<reqwest::Response, reqwest::Error>) -> Finding {
-    let cure = || "set base_url to the address that ends before /chat/completions".to_owned();
+    let cure = || format!("set base_url to the address that ends before /{}", probe(upstream.kind).0);
     match answer.map(|response| response.status()) {
         Err(error) => {
             let message = format!("it cannot be reached: {}", root_cause(&error.without_url()));
@@ -68,8 +87,8 @@ fn judge(upstream: &Upstream, answer: Result<reqwest::Response, reqwest::Error>)
         Ok(status) if status.is_redirection() => {
             Finding::bad(upstream, format!("it answers with a redirect ({status}), which is not followed"), cure())
         }
-        Ok(StatusCode::NOT_FOUND) => {
-            Finding::bad(upstream, "it has no list of models at base_url/models (404)".to_owned(), cure())
+        Ok(StatusCode::NOT_FOUND) if !matches!(upstream.kind, UpstreamKind::Mcp | UpstreamKind::Http) => {
+            Finding::bad(upstream, format!("it has nothing at base_url/{} (404)", probe(upstream.kind).0), cure())
         }
         Ok(status) if status.is_server_error() => {
             Finding::bad(upstream, format!("it is in trouble ({status})"), "try again later".to_owned())

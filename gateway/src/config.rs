@@ -3,7 +3,9 @@
 //! Every documented key is read. What this version does not enforce yet is refused at start by [`GatewayConfig::check`]: a
 //! budget that nobody counts would be worse than none.
 
+mod fallback;
 mod grant;
+mod prices;
 mod units;
 mod upstream;
 
@@ -16,10 +18,12 @@ use doorward_base::DatabaseUrl;
 use reqwest::Url;
 use serde::Deserialize;
 
+pub use fallback::FallbackError;
 pub use grant::{
     BudgetConfig, GithubGrantConfig, GrantConfig, Grants, HttpGrantConfig, McpGrantConfig, RateConfig, UnknownGrant,
     check_known,
 };
+pub use prices::{BadAmount, PerMillion, PriceConfig, PriceTable, Usd};
 pub use units::{ByteSize, HumanDuration, UnitError};
 pub use upstream::{CredentialSource, InjectConfig, UpstreamConfig, UpstreamKind};
 
@@ -49,6 +53,8 @@ pub struct GatewayConfig {
     pub tls: Option<TlsConfig>,
     /// Where requests go; for a model the first match wins.
     pub upstreams: Vec<UpstreamConfig>,
+    /// What models cost.
+    pub prices: PriceTable,
 }
 
 impl Default for GatewayConfig {
@@ -65,6 +71,7 @@ impl Default for GatewayConfig {
             timeouts: Timeouts::default(),
             tls: None,
             upstreams: Vec::new(),
+            prices: PriceTable::new(),
         }
     }
 }
@@ -77,11 +84,13 @@ pub struct Limits {
     pub request_body: ByteSize,
     /// The largest pack of a git push.
     pub push: ByteSize,
+    /// The largest answer of an upstream.
+    pub response: ByteSize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { request_body: ByteSize(32 << 20), push: ByteSize(2 << 30) }
+        Self { request_body: ByteSize(32 << 20), push: ByteSize(2 << 30), response: ByteSize(8 << 30) }
     }
 }
 
@@ -93,11 +102,23 @@ pub struct Timeouts {
     pub connect: HumanDuration,
     /// From the whole request to the head of the upstream's answer.
     pub first_byte: HumanDuration,
+    /// Between two pieces of a request's body.
+    pub request_body: HumanDuration,
+    /// Between two pieces of an upstream's answer.
+    pub idle: HumanDuration,
+    /// After this silence a stream of events gets a comment, so that nothing on the way takes it for dead.
+    pub keep_alive: HumanDuration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: HumanDuration(Duration::from_secs(10)), first_byte: HumanDuration(Duration::from_mins(2)) }
+        Self {
+            connect: HumanDuration(Duration::from_secs(10)),
+            first_byte: HumanDuration(Duration::from_mins(2)),
+            request_body: HumanDuration(Duration::from_secs(30)),
+            idle: HumanDuration(Duration::from_mins(10)),
+            keep_alive: HumanDuration(Duration::from_secs(15)),
+        }
     }
 }
 
@@ -119,6 +140,8 @@ pub enum ConfigError {
     NotSupported { setting: String },
     #[error("upstream `{name}`: kind {kind} is not supported by this version yet: remove it")]
     UnsupportedKind { name: String, kind: &'static str },
+    #[error("grant `{grant}` names `{upstream}`, which is no upstream of kind {kind} under [[gateway.upstreams]]")]
+    UnknownUpstream { grant: String, kind: &'static str, upstream: String },
     #[error("two upstreams are named `{name}`: names must differ")]
     DuplicateUpstream { name: String },
     #[error("`{name}` is no name for an upstream: use 1 to 64 letters, digits, `-`, `_` and `.`")]
@@ -129,6 +152,12 @@ pub enum ConfigError {
     Glob { place: String, pattern: String, detail: String },
     #[error("inject of upstream `{name}` names a header that HTTP does not allow or that the gateway sets itself")]
     InjectHeader { name: String },
+    #[error("upstream `{name}` {problem}")]
+    Credentials { name: String, problem: String },
+    #[error("aliases of upstream `{name}` hold an empty or overlong name")]
+    Alias { name: String },
+    #[error(transparent)]
+    Fallback(FallbackError),
 }
 
 impl GatewayConfig {
@@ -170,7 +199,8 @@ impl GatewayConfig {
                 return Err(ConfigError::DuplicateUpstream { name: upstream.name.clone() });
             }
         }
-        grants.iter().try_for_each(|(name, grant)| grant.check(name))
+        fallback::check(&self.upstreams).map_err(ConfigError::Fallback)?;
+        grants.iter().try_for_each(|(name, grant)| grant.check(name, &self.upstreams))
     }
 }
 

@@ -88,7 +88,8 @@ impl Gateway {
             audit: writer,
             metrics: metrics.clone(),
             open_calls: open_calls.clone(),
-            request_body: config.limits.request_body,
+            limits: config.limits,
+            timeouts: config.timeouts,
         };
         let audit = AuditLog::new(database.clone());
         let admin = Admin { token, grants, tokens, secrets, audit, metrics, open_calls, clock };

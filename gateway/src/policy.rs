@@ -1,14 +1,19 @@
 //! What a consumer may do. The answer to "may this be done" is a [`Permit`], and forwarding takes one.
 
+mod models;
+mod paths;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use globset::GlobSet;
+use url::Url;
 
-use crate::config::{ConfigError, GatewayConfig, GrantConfig, Grants};
-use crate::consumer::{Endpoint, Inference, Refusal};
+use crate::config::{ConfigError, GatewayConfig, GrantConfig, Grants, UpstreamKind};
+use crate::consumer::{Ask, Refusal, Route, Subject};
 use crate::tokens::Consumer;
-use crate::upstream::{Upstream, globs};
+use crate::upstream::{Base, Upstream};
+use models::ModelRule;
+use paths::{HttpRule, PathRule};
 
 /// The compiled grants and upstreams.
 #[derive(Debug)]
@@ -17,26 +22,64 @@ pub(crate) struct Policy {
     upstreams: Vec<Arc<Upstream>>,
 }
 
+/// One grant, compiled: what it says to each kind of request.
 #[derive(Debug)]
 struct Grant {
-    models: GlobSet,
-    provider_tools: Vec<String>,
+    name: Arc<str>,
+    models: ModelRule,
+    paths: PathRule,
+    http: Vec<HttpRule>,
 }
 
 /// The proof that one request was authorized, and where it goes. Only this module makes one.
 #[derive(Debug)]
 pub(crate) struct Permit {
     upstream: Arc<Upstream>,
-    endpoint: Endpoint,
+    base: Base,
+    url: Url,
+    grants: Vec<Arc<str>>,
+    held: Vec<String>,
 }
 
 impl Permit {
+    /// To `below` of one of an upstream's addresses, as the named grants allow.
+    fn new(upstream: &Arc<Upstream>, base: Base, below: &str, grants: Vec<Arc<str>>) -> Result<Self, Refusal> {
+        let url = upstream.url(base, below);
+        let url = url.ok_or_else(|| Refusal::NoAddress { upstream: upstream.name.clone(), base })?;
+        Ok(Self { upstream: upstream.clone(), base, url, grants, held: Vec::new() })
+    }
+
+    fn for_route(upstream: &Arc<Upstream>, route: &Route, grants: Vec<Arc<str>>) -> Result<Self, Refusal> {
+        Self::new(upstream, route.entry.base, &route.below, grants)
+    }
+
+    /// The same, but a human has to say yes to these effects first.
+    fn held_for(self, held: Vec<String>) -> Self {
+        Self { held, ..self }
+    }
+
     pub(crate) fn upstream(&self) -> &Upstream {
         &self.upstream
     }
 
-    pub(crate) fn endpoint(&self) -> Endpoint {
-        self.endpoint
+    /// Which of the upstream's addresses it is for.
+    pub(crate) fn base(&self) -> Base {
+        self.base
+    }
+
+    /// Where the request goes, without its query.
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The grants that allow the request, in the token's order.
+    pub(crate) fn grants(&self) -> &[Arc<str>] {
+        &self.grants
+    }
+
+    /// The effects that a human has to say yes to.
+    pub(crate) fn held(&self) -> &[String] {
+        &self.held
     }
 }
 
@@ -54,41 +97,19 @@ impl Policy {
     }
 
     /// May this consumer send this, and where does it go?
-    pub(crate) fn authorize(&self, consumer: &Consumer, ask: &Inference) -> Result<Permit, Refusal> {
-        let facts = &ask.facts;
-        if let Some(model) =
-            [&facts.model].into_iter().chain(&facts.fallbacks).find(|model| !self.grants_model(consumer, model))
-        {
-            return Err(Refusal::ModelNotGranted(model.clone()));
+    pub(crate) fn authorize(&self, consumer: &Consumer, ask: &Ask) -> Result<Permit, Refusal> {
+        match &ask.subject {
+            Subject::Model(facts) => self.authorize_model(consumer, &ask.route, facts),
+            Subject::Path(facts) => self.authorize_path(consumer, &ask.route, facts.as_ref()),
+            Subject::Http => self.authorize_http(consumer, ask),
+            // The list is put together from answers that have permits of their own.
+            Subject::ModelList => Err(Refusal::PathNotGranted),
         }
-        if let Some(tool) = facts.provider_tools.iter().find(|tool| !self.grants_tool(consumer, tool)) {
-            return Err(Refusal::ProviderTool(tool.clone()));
-        }
-        let upstream = self.route(&facts.model).ok_or_else(|| Refusal::NoUpstream(facts.model.clone()))?;
-        Ok(Permit { upstream: upstream.clone(), endpoint: ask.endpoint })
     }
 
-    /// To ask every upstream for its models: any consumer may, and sees of the answers what [`Policy::lists`] lets through.
-    pub(crate) fn authorize_listing(&self) -> Vec<Permit> {
-        let permit = |upstream: &Arc<Upstream>| Permit { upstream: upstream.clone(), endpoint: Endpoint::Models };
-        self.upstreams.iter().map(permit).collect()
-    }
-
-    /// Whether the consumer may see that `upstream` has this model: the model is granted, and would go there.
-    pub(crate) fn lists(&self, consumer: &Consumer, upstream: &Upstream, model: &str) -> bool {
-        self.grants_model(consumer, model) && self.route(model).is_some_and(|routed| routed.name == upstream.name)
-    }
-
-    fn route(&self, model: &str) -> Option<&Arc<Upstream>> {
-        self.upstreams.iter().find(|upstream| upstream.serves(model))
-    }
-
-    fn grants_model(&self, consumer: &Consumer, model: &str) -> bool {
-        self.grants_of(consumer).any(|grant| grant.models.is_match(model))
-    }
-
-    fn grants_tool(&self, consumer: &Consumer, tool: &str) -> bool {
-        self.grants_of(consumer).any(|grant| grant.provider_tools.iter().any(|granted| is_version_of(tool, granted)))
+    /// The upstream of a kind that the path names.
+    fn named(&self, kind: UpstreamKind, name: Option<&str>) -> Option<&Arc<Upstream>> {
+        self.upstreams.iter().find(|upstream| upstream.kind == kind && Some(upstream.name.as_str()) == name)
     }
 
     /// A grant that is no longer configured allows nothing.
@@ -99,34 +120,12 @@ impl Policy {
 
 impl Grant {
     fn compile(name: &str, config: &GrantConfig) -> Result<Self, ConfigError> {
-        let models = globs(&config.models, || format!("models of grant `{name}`"))?;
-        Ok(Self { models, provider_tools: config.provider_tools.clone() })
-    }
-}
-
-/// `web_search` grants `web_search_preview` and `web_search_2025_08_26`, the names under which providers version it.
-fn is_version_of(tool: &str, granted: &str) -> bool {
-    match tool.strip_prefix(granted) {
-        Some("") => true,
-        Some(rest) => {
-            rest.starts_with("_preview")
-                || rest.strip_prefix('_').is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
-        }
-        None => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_version_of;
-
-    #[test]
-    fn a_granted_tool_covers_its_versions_and_no_other_tool() {
-        for tool in ["web_search", "web_search_preview", "web_search_preview_2025_03_11", "web_search_20250305"] {
-            assert!(is_version_of(tool, "web_search"), "{tool}");
-        }
-        for tool in ["web_fetch", "web_searcher", "web", "web_search_and_run", "mcp"] {
-            assert!(!is_version_of(tool, "web_search"), "{tool}");
-        }
+        let http = config.http.iter().map(|rule| HttpRule::compile(name, rule));
+        Ok(Self {
+            name: name.into(),
+            models: ModelRule::compile(name, config)?,
+            paths: PathRule::compile(name, &config.paths)?,
+            http: http.collect::<Result<_, _>>()?,
+        })
     }
 }

@@ -1,7 +1,6 @@
 //! Upstreams as the gateway uses them: compiled once from the configuration, so that nothing of a caller is ever part of a
 //! destination.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use base64::Engine;
@@ -11,19 +10,41 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::zeroize::Zeroizing;
 use url::Url;
 
-use crate::config::{ConfigError, CredentialSource, InjectConfig, UpstreamConfig};
-use crate::consumer::Endpoint;
+use crate::config::{ConfigError, CredentialSource, InjectConfig, UpstreamConfig, UpstreamKind};
 use crate::credential::Credential;
 
 /// One place that requests go to.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub(crate) name: String,
+    pub(crate) kind: UpstreamKind,
     pub(crate) credential: Option<CredentialSource>,
-    urls: HashMap<&'static str, Url>,
+    bases: Bases,
     models: Option<GlobSet>,
     injection: Injection,
     reached: AtomicU8,
+}
+
+/// Which of an upstream's addresses a path goes below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Base {
+    /// `base_url`.
+    Main,
+    /// `base_url` of the upstream that the path names.
+    Named,
+    /// Where GitHub serves GraphQL.
+    Graphql,
+    /// Where GitHub takes uploads.
+    Uploads,
+    /// Where GitHub serves git.
+    Git,
+}
+
+#[derive(Debug)]
+struct Bases {
+    main: Url,
+    uploads: Option<Url>,
+    git: Option<Url>,
 }
 
 /// How a credential is put into a request.
@@ -62,11 +83,11 @@ impl Upstream {
             .models
             .as_deref()
             .map(|patterns| globs(patterns, || format!("models of upstream `{}`", config.name)));
-        let urls = Endpoint::all().map(|endpoint| (endpoint.path(), below(&config.base_url, endpoint.path())));
         Ok(Self {
             name: config.name.clone(),
+            kind: config.kind,
             credential: config.credential.clone(),
-            urls: urls.collect(),
+            bases: Bases::of(config),
             models: models.transpose()?,
             injection: Injection::compile(config)?,
             reached: AtomicU8::new(Reached::Untried as u8),
@@ -78,9 +99,14 @@ impl Upstream {
         self.models.as_ref().is_none_or(|models| models.is_match(model))
     }
 
-    /// Where requests of an endpoint go.
-    pub(crate) fn url(&self, endpoint: Endpoint) -> Url {
-        self.urls[endpoint.path()].clone()
+    /// Where a path goes: below one of the configured addresses and nowhere else. `None` if the upstream has no such address.
+    pub(crate) fn url(&self, base: Base, path: &str) -> Option<Url> {
+        match base {
+            Base::Main | Base::Named => Some(below(&self.bases.main, path)),
+            Base::Graphql => Some(self.bases.graphql()),
+            Base::Uploads => self.bases.uploads.as_ref().map(|base| below(base, path)),
+            Base::Git => self.bases.git.as_ref().map(|base| below(base, path)),
+        }
     }
 
     /// Whether the query parameter is the one that this upstream's credential stands in.
@@ -91,11 +117,13 @@ impl Upstream {
     /// Puts the credential where this upstream expects it, in place of whatever stands there.
     pub(crate) fn inject(
         &self,
+        base: Base,
         credential: &Credential,
         url: &mut Url,
         headers: &mut HeaderMap,
     ) -> Result<(), Unwritable> {
-        match &self.injection {
+        let injection = if base == Base::Git { &Injection::git() } else { &self.injection };
+        match injection {
             Injection::Header { name, prefix } => {
                 let value = Zeroizing::new(format!("{prefix}{}", credential.expose()));
                 headers.insert(name, sensitive(&value)?);
@@ -124,10 +152,52 @@ impl Upstream {
     }
 }
 
+impl Bases {
+    /// What is not configured follows from the address of GitHub itself or from the layout of an Enterprise Server.
+    fn of(config: &UpstreamConfig) -> Self {
+        let main = &config.base_url;
+        let public = main.host_str() == Some("api.github.com");
+        let enterprise = main.path().trim_end_matches('/').strip_suffix("/api/v3");
+        let beside = |path: &str| {
+            let mut url = main.clone();
+            url.set_path(&format!("{}{path}", enterprise?));
+            Some(url)
+        };
+        let or_public = |url: &str| public.then(|| url.parse().ok()).flatten();
+        Self {
+            main: main.clone(),
+            uploads: config
+                .uploads_url
+                .clone()
+                .or_else(|| or_public("https://uploads.github.com"))
+                .or_else(|| beside("/api/uploads")),
+            git: config.git_url.clone().or_else(|| or_public("https://github.com")).or_else(|| beside("")),
+        }
+    }
+
+    fn graphql(&self) -> Url {
+        let mut url = self.main.clone();
+        let path = self.main.path().trim_end_matches('/');
+        let path = path
+            .strip_suffix("/api/v3")
+            .map_or_else(|| format!("{path}/graphql"), |root| format!("{root}/api/graphql"));
+        url.set_path(&path);
+        url
+    }
+}
+
 impl Injection {
+    /// How GitHub takes every kind of token over git.
+    fn git() -> Self {
+        Self::Basic { user: "x-access-token".to_owned() }
+    }
+
     fn compile(config: &UpstreamConfig) -> Result<Self, ConfigError> {
         let invalid = |_| ConfigError::InjectHeader { name: config.name.clone() };
         Ok(match &config.inject {
+            None if config.kind == UpstreamKind::Anthropic => {
+                Self::Header { name: HeaderName::from_static("x-api-key"), prefix: String::new() }
+            }
             None => Self::Header { name: AUTHORIZATION, prefix: "Bearer ".to_owned() },
             Some(InjectConfig::Header { header, prefix }) => Self::Header {
                 name: HeaderName::from_bytes(header.as_bytes()).map_err(invalid)?,
@@ -159,10 +229,12 @@ fn sensitive(value: &str) -> Result<HeaderValue, Unwritable> {
     Ok(value)
 }
 
-/// `base` plus `path`, whether or not `base` ends with a slash.
+/// `base` plus `path`, whether or not `base` ends with a slash; `base` itself if there is no path.
 fn below(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
-    url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
+    if !path.is_empty() {
+        url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
+    }
     url
 }
 
@@ -178,16 +250,19 @@ mod tests {
             uploads_url: None,
             git_url: None,
             credential: None,
+            credentials: Vec::new(),
             inject,
             models: Some(vec!["gpt-*".to_owned()]),
+            aliases: std::collections::BTreeMap::new(),
+            fallback: None,
         };
         Upstream::compile(&config).unwrap()
     }
 
     fn injected(inject: Option<InjectConfig>, key: &[u8]) -> Result<(String, HeaderMap), Unwritable> {
         let upstream = upstream("https://up.example/v1", inject);
-        let (mut url, mut headers) = (upstream.url(Endpoint::Models), HeaderMap::new());
-        upstream.inject(&Credential::from_input(key).unwrap(), &mut url, &mut headers)?;
+        let (mut url, mut headers) = (upstream.url(Base::Main, "models").unwrap(), HeaderMap::new());
+        upstream.inject(Base::Main, &Credential::from_input(key).unwrap(), &mut url, &mut headers)?;
         Ok((url.to_string(), headers))
     }
 
@@ -195,11 +270,37 @@ mod tests {
     fn a_slash_after_the_base_url_changes_nothing() {
         for base in ["https://up.example/v1", "https://up.example/v1/"] {
             assert_eq!(
-                upstream(base, None).url(Endpoint::ChatCompletions).as_str(),
+                upstream(base, None).url(Base::Main, "chat/completions").unwrap().as_str(),
                 "https://up.example/v1/chat/completions"
             );
         }
-        assert_eq!(upstream("https://up.example", None).url(Endpoint::Models).as_str(), "https://up.example/models");
+        assert_eq!(
+            upstream("https://up.example", None).url(Base::Main, "models").unwrap().as_str(),
+            "https://up.example/models"
+        );
+    }
+
+    #[test]
+    fn the_addresses_of_github_follow_from_its_layout() {
+        let url = |base: &str, of| upstream(base, None).url(of, "a/b").map(String::from);
+        for (base, graphql, uploads, git) in [
+            (
+                "https://api.github.com",
+                "https://api.github.com/graphql",
+                Some("https://uploads.github.com/a/b"),
+                Some("https://github.com/a/b"),
+            ),
+            (
+                "https://ghe.example/api/v3/",
+                "https://ghe.example/api/graphql",
+                Some("https://ghe.example/api/uploads/a/b"),
+                Some("https://ghe.example/a/b"),
+            ),
+            ("http://127.0.0.1:1/base", "http://127.0.0.1:1/base/graphql", None, None),
+        ] {
+            assert_eq!(url(base, Base::Graphql).as_deref(), Some(graphql));
+            assert_eq!((url(base, Base::Uploads).as_deref(), url(base, Base::Git).as_deref()), (uploads, git));
+        }
     }
 
     #[test]

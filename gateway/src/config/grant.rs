@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
+use super::prices::Usd;
+use super::{ConfigError, UpstreamConfig, UpstreamKind};
 
 /// The `[grants.*]` tables by name.
 pub type Grants = BTreeMap<String, GrantConfig>;
 
 /// One `[grants.NAME]` table.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GrantConfig {
     /// Model names, as globs; `*` matches any characters.
@@ -31,8 +32,8 @@ pub struct GrantConfig {
     pub mcp: Vec<McpGrantConfig>,
 }
 
-/// `budget = { … }`
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// `budget = { … }`: what one consumer may spend under this grant; whatever is not given is not limited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BudgetConfig {
     /// Tokens from 00:00 UTC to 00:00 UTC.
@@ -40,13 +41,13 @@ pub struct BudgetConfig {
     /// Tokens in all.
     pub tokens_total: Option<u64>,
     /// US dollars from 00:00 UTC to 00:00 UTC.
-    pub usd_per_day: Option<f64>,
+    pub usd_per_day: Option<Usd>,
     /// US dollars in all.
-    pub usd_total: Option<f64>,
+    pub usd_total: Option<Usd>,
 }
 
 /// `rate = { … }`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RateConfig {
     /// Requests in any minute.
@@ -97,18 +98,27 @@ pub struct McpGrantConfig {
 }
 
 impl GrantConfig {
-    /// Refuses the keys that this version reads and does not enforce.
-    pub(super) fn check(&self, name: &str) -> Result<(), ConfigError> {
+    /// Refuses what this version reads and does not enforce, and names of upstreams that are not there.
+    pub(super) fn check(&self, name: &str, upstreams: &[UpstreamConfig]) -> Result<(), ConfigError> {
         let waiting = [
             ("budget", self.budget.is_some()),
             ("rate", self.rate.is_some()),
-            ("paths", !self.paths.is_empty()),
             ("github", !self.github.is_empty()),
-            ("http", !self.http.is_empty()),
             ("mcp", !self.mcp.is_empty()),
         ];
-        match waiting.into_iter().find(|(_, used)| *used) {
-            Some((key, _)) => Err(ConfigError::NotSupported { setting: format!("grants.{name}.{key}") }),
+        if let Some((key, _)) = waiting.into_iter().find(|(_, used)| *used) {
+            return Err(ConfigError::NotSupported { setting: format!("grants.{name}.{key}") });
+        }
+        let known =
+            |kind, named: &str| upstreams.iter().any(|upstream| upstream.kind == kind && upstream.name == named);
+        let http = self.http.iter().map(|rule| (UpstreamKind::Http, &rule.upstream));
+        let mcp = self.mcp.iter().map(|rule| (UpstreamKind::Mcp, &rule.upstream));
+        match http.chain(mcp).find(|(kind, named)| !known(*kind, named)) {
+            Some((kind, upstream)) => Err(ConfigError::UnknownUpstream {
+                grant: name.to_owned(),
+                kind: kind.as_str(),
+                upstream: upstream.clone(),
+            }),
             None => Ok(()),
         }
     }

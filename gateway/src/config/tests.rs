@@ -86,9 +86,7 @@ fn a_grant_that_would_not_be_enforced_is_refused_by_name() {
     for (key, value) in [
         ("budget", json!({ "tokens_per_day": 1 })),
         ("rate", json!({ "requests_per_minute": 1 })),
-        ("paths", json!(["/v1/batches/**"])),
         ("github", json!([{ "repos": ["a/b"] }])),
-        ("http", json!([{ "upstream": "x", "allow": ["GET /"] }])),
         ("mcp", json!([{ "upstream": "x", "tools": ["*"] }])),
     ] {
         let sentence = refusal(&config, &grants(json!({ "coder": { key: value } })).unwrap());
@@ -98,7 +96,7 @@ fn a_grant_that_would_not_be_enforced_is_refused_by_name() {
 
 #[test]
 fn an_upstream_of_a_kind_that_is_not_served_is_refused() {
-    for kind in ["anthropic", "github", "mcp", "http"] {
+    for kind in ["github", "mcp"] {
         let sentence = refusal(&gateway(upstream(&json!({ "kind": kind }))).unwrap(), &Grants::new());
         assert_eq!(sentence, format!("upstream `up`: kind {kind} is not supported by this version yet: remove it"));
     }

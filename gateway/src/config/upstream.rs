@@ -1,5 +1,7 @@
 //! `[[gateway.upstreams]]`: where requests of one kind go, and how its credential is put in.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
@@ -7,6 +9,7 @@ use reqwest::header::HeaderName;
 use serde::Deserialize;
 
 use super::ConfigError;
+use crate::destinations::check_url;
 
 /// One `[[gateway.upstreams]]` table.
 #[derive(Clone, Debug, Deserialize)]
@@ -24,10 +27,18 @@ pub struct UpstreamConfig {
     pub git_url: Option<Url>,
     /// Its key; none for an upstream that asks for none.
     pub credential: Option<CredentialSource>,
+    /// Several keys, in place of `credential`: each consumer's requests use one of them, and another one while that one rests.
+    #[serde(default)]
+    pub credentials: Vec<CredentialSource>,
     /// How the key is put in; by default as the kind has it.
     pub inject: Option<InjectConfig>,
     /// The model names that go here, as globs; all of them if absent.
     pub models: Option<Vec<String>>,
+    /// Names of models as consumers say them, and what this upstream calls each.
+    #[serde(default)]
+    pub aliases: BTreeMap<String, String>,
+    /// The upstream that takes over while this one cannot.
+    pub fallback: Option<String>,
 }
 
 /// What an upstream speaks.
@@ -42,8 +53,8 @@ pub enum UpstreamKind {
     Http,
 }
 
-/// Where a credential comes from. It is fetched for every request, so that a changed one needs no restart.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+/// Where a credential comes from. It is looked at again at least every second, so that a changed one needs no restart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "CredentialKeys")]
 pub enum CredentialSource {
     /// An environment variable of the gateway.
@@ -95,6 +106,18 @@ impl TryFrom<CredentialKeys> for CredentialSource {
             _ => Err(
                 "a credential is one of { env = … }, { file = … }, { secret = … } or { app_id = …, private_key = … }",
             ),
+        }
+    }
+}
+
+/// The place, never the value: `env OPENAI_API_KEY`, `file key.txt`, `secret openai`, `GitHub App 123`.
+impl fmt::Display for CredentialSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "env {name}"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Secret(name) => write!(f, "secret {name}"),
+            Self::GithubApp { app_id, .. } => write!(f, "GitHub App {app_id}"),
         }
     }
 }
@@ -153,15 +176,20 @@ impl TryFrom<InjectKeys> for InjectConfig {
 }
 
 impl UpstreamKind {
-    /// The name of a kind that this version does not serve.
-    fn not_served(self) -> Option<&'static str> {
+    /// As it stands in the configuration.
+    pub fn as_str(self) -> &'static str {
         match self {
-            Self::Openai => None,
-            Self::Anthropic => Some("anthropic"),
-            Self::Github => Some("github"),
-            Self::Mcp => Some("mcp"),
-            Self::Http => Some("http"),
+            Self::Openai => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Github => "github",
+            Self::Mcp => "mcp",
+            Self::Http => "http",
         }
+    }
+
+    /// Whether this version serves it.
+    fn is_served(self) -> bool {
+        !matches!(self, Self::Github | Self::Mcp)
     }
 }
 
@@ -171,8 +199,8 @@ impl UpstreamConfig {
         if !is_name(&self.name) {
             return Err(ConfigError::UpstreamName { name: self.name.clone() });
         }
-        if let Some(kind) = self.kind.not_served() {
-            return Err(ConfigError::UnsupportedKind { name: self.name.clone(), kind });
+        if !self.kind.is_served() {
+            return Err(ConfigError::UnsupportedKind { name: self.name.clone(), kind: self.kind.as_str() });
         }
         for url in [Some(&self.base_url), self.uploads_url.as_ref(), self.git_url.as_ref()].into_iter().flatten() {
             self.check_url(url)?;
@@ -180,11 +208,61 @@ impl UpstreamConfig {
         if let Some(InjectConfig::Header { header, .. }) = &self.inject {
             self.check_header(header)?;
         }
-        match &self.credential {
-            Some(CredentialSource::GithubApp { .. }) => Err(ConfigError::NotSupported {
-                setting: format!("a GitHub App as the credential of upstream `{}`", self.name),
-            }),
-            _ => Ok(()),
+        self.check_credentials()?;
+        self.check_aliases()?;
+        self.check_wired()
+    }
+
+    /// Where its credentials come from; none for an upstream that asks for none.
+    pub(crate) fn credential_sources(&self) -> impl Iterator<Item = CredentialSource> {
+        self.credential.iter().chain(&self.credentials).cloned()
+    }
+
+    fn check_credentials(&self) -> Result<(), ConfigError> {
+        let error = |problem| ConfigError::Credentials { name: self.name.clone(), problem };
+        if self.credential.is_some() && !self.credentials.is_empty() {
+            return Err(error("has both `credential` and `credentials`: keep one of them".to_owned()));
+        }
+        let mut seen = Vec::new();
+        for source in self.credential_sources() {
+            if seen.contains(&source) {
+                return Err(error(format!("has the credential `{source}` twice")));
+            }
+            if let CredentialSource::GithubApp { private_key, .. } = &source {
+                if self.kind != UpstreamKind::Github {
+                    return Err(error("has a GitHub App as its credential, and is not of kind `github`".to_owned()));
+                }
+                if matches!(**private_key, CredentialSource::GithubApp { .. }) {
+                    return Err(error("has a GitHub App as the private key of a GitHub App".to_owned()));
+                }
+            }
+            seen.push(source);
+        }
+        Ok(())
+    }
+
+    fn check_aliases(&self) -> Result<(), ConfigError> {
+        let is_model = |name: &str| (1..=256).contains(&name.len()) && !name.chars().any(char::is_control);
+        match self.aliases.iter().flat_map(|(alias, model)| [alias, model]).find(|name| !is_model(name)) {
+            Some(_) => Err(ConfigError::Alias { name: self.name.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses what is read and not used yet.
+    fn check_wired(&self) -> Result<(), ConfigError> {
+        let app = self.credential_sources().any(|source| matches!(source, CredentialSource::GithubApp { .. }));
+        let waiting = [
+            ("a GitHub App as the credential", app),
+            ("credentials", !self.credentials.is_empty()),
+            ("aliases", !self.aliases.is_empty()),
+            ("fallback", self.fallback.is_some()),
+        ];
+        match waiting.into_iter().find(|(_, used)| *used) {
+            Some((what, _)) => {
+                Err(ConfigError::NotSupported { setting: format!("{what} of upstream `{}`", self.name) })
+            }
+            None => Ok(()),
         }
     }
 
@@ -195,6 +273,7 @@ impl UpstreamConfig {
                 "holds a user name or password: put that into `credential`"
             }
             _ if url.query().is_some() || url.fragment().is_some() => "must not hold a query or a fragment",
+            _ if check_url(url).is_err() => "is an address of a cloud metadata service, which the gateway never dials",
             _ => return Ok(()),
         };
         Err(ConfigError::BaseUrl { name: self.name.clone(), problem })
@@ -209,6 +288,7 @@ impl UpstreamConfig {
 
     pub(super) fn relative_to(mut self, folder: &Path) -> Self {
         self.credential = self.credential.map(|source| source.relative_to(folder));
+        self.credentials = self.credentials.into_iter().map(|source| source.relative_to(folder)).collect();
         self
     }
 }
@@ -216,4 +296,76 @@ impl UpstreamConfig {
 fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn upstream(more: &Value) -> UpstreamConfig {
+        let mut value = json!({ "name": "up", "kind": "openai", "base_url": "https://up.example" });
+        value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn several_credentials_are_read_in_place_of_one() {
+        let several = upstream(&json!({ "credentials": [{ "env": "A" }, { "file": "b" }] }));
+        several.check_credentials().unwrap();
+        let sources: Vec<_> = several.relative_to(Path::new("/srv")).credential_sources().collect();
+        assert_eq!(sources, [CredentialSource::Env("A".to_owned()), CredentialSource::File("/srv/b".into())]);
+        let one = upstream(&json!({ "credential": { "env": "A" } }));
+        assert_eq!(one.credential_sources().count(), 1);
+        assert_eq!(upstream(&json!({})).credential_sources().count(), 0);
+    }
+
+    #[test]
+    fn credentials_that_contradict_each_other_are_refused() {
+        let app = |key: Value| json!({ "app_id": 1, "private_key": key });
+        for (more, part) in [
+            (json!({ "credential": { "env": "A" }, "credentials": [{ "env": "B" }] }), "both"),
+            (json!({ "credentials": [{ "env": "A" }, { "env": "A" }] }), "`env A` twice"),
+            (json!({ "credential": app(json!({ "env": "A" })) }), "not of kind `github`"),
+            (json!({ "kind": "github", "credential": app(app(json!({ "env": "A" }))) }), "private key of a GitHub App"),
+        ] {
+            let sentence = upstream(&more).check_credentials().unwrap_err().to_string();
+            assert!(sentence.contains(part), "{sentence}");
+        }
+        let app = upstream(&json!({ "kind": "github", "credential": app(json!({ "secret": "key" })) }));
+        app.check_credentials().unwrap();
+    }
+
+    #[test]
+    fn an_alias_and_its_model_are_names() {
+        upstream(&json!({ "aliases": { "fast": "gpt-5-mini" } })).check_aliases().unwrap();
+        for aliases in [json!({ "": "a" }), json!({ "a": "" }), json!({ "a": "b\n" })] {
+            assert!(upstream(&json!({ "aliases": aliases })).check_aliases().is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_not_used_yet_is_refused() {
+        for more in [
+            json!({ "credentials": [{ "env": "A" }] }),
+            json!({ "aliases": { "fast": "gpt-5-mini" } }),
+            json!({ "fallback": "other" }),
+        ] {
+            let sentence = upstream(&more).check().unwrap_err().to_string();
+            assert!(sentence.contains("of upstream `up` is not supported by this version yet"), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn the_address_of_a_metadata_service_is_no_upstream() {
+        for more in [
+            json!({ "base_url": "http://169.254.169.254/latest" }),
+            json!({ "uploads_url": "http://[fd00:ec2::254]/" }),
+            json!({ "git_url": "http://metadata.google.internal/" }),
+        ] {
+            let sentence = upstream(&more).check().unwrap_err().to_string();
+            assert!(sentence.contains("cloud metadata service"), "{sentence}");
+        }
+    }
 }

@@ -1,74 +1,73 @@
 //! Reading a request: who shows which token, and what is asked for.
 
 use axum::body::Body;
-use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use secrecy::zeroize::Zeroizing;
 
 use super::body::Facts;
+use super::form;
+use super::payload::{Reading, check_json, is_json, is_plain};
 use super::refusal::Refusal;
-use super::target::{Endpoint, Target};
-use crate::config::ByteSize;
+use super::route::{Guard, Route};
 use crate::token::{ConsumerToken, MalformedToken};
 
-/// What a consumer asks for.
+/// What a consumer asks for: where, how, and what its body says to the policy.
 #[derive(Debug)]
-pub(crate) enum Ask {
-    /// The list of models, or the one named.
-    Models(Option<String>),
-    /// Something that a model works on.
-    Inference(Inference),
-}
-
-/// A request with a body that goes to a model.
-#[derive(Debug)]
-pub(crate) struct Inference {
-    pub(crate) endpoint: Endpoint,
-    pub(crate) facts: Facts,
+pub(crate) struct Ask {
+    pub(crate) route: Route,
+    pub(crate) method: Method,
+    pub(crate) subject: Subject,
     pub(crate) body: Bytes,
 }
 
+/// What policy decides on.
+#[derive(Debug)]
+pub(crate) enum Subject {
+    /// The list of models.
+    ModelList,
+    /// Something that a model works on.
+    Model(Facts),
+    /// Another path below `/v1`, and what its body says if it names a model.
+    Path(Option<Facts>),
+    /// A path of an HTTP upstream.
+    Http,
+}
+
 impl Ask {
-    /// Reads the body only of a request whose path is served, and no more than `limit` of it.
-    pub(crate) async fn read(head: &Parts, target: &Target, body: Body, limit: ByteSize) -> Result<Self, Refusal> {
-        match target.endpoint(&head.method)? {
-            (Endpoint::Models, wanted) => Ok(Self::Models(wanted.map(str::to_owned))),
-            (endpoint, _) => {
-                check_media_type(&head.headers)?;
-                let body = read_body(&head.headers, body, limit).await?;
-                Ok(Self::Inference(Inference { endpoint, facts: Facts::read(&body)?, body }))
-            }
+    /// Reads the body, and from a side copy of it what policy needs to know.
+    pub(crate) async fn read(head: &Parts, route: Route, body: Body, reading: Reading) -> Result<Self, Refusal> {
+        let guard = route.entry.guard;
+        if guard == Guard::Model {
+            check_json(&head.headers)?;
         }
+        let body = match guard {
+            Guard::ModelList => Bytes::new(),
+            _ => reading.collect(&head.headers, body).await?,
+        };
+        let subject = match guard {
+            Guard::ModelList => Subject::ModelList,
+            Guard::Model => Subject::Model(Facts::read(route.wire(), &body)?),
+            Guard::ModelForm => Subject::Model(form::facts(&head.headers, &body).await?),
+            Guard::Path => Subject::Path(facts_if_any(head, &route, &body)?),
+            Guard::Http => Subject::Http,
+            _ => return Err(Refusal::UnknownPath),
+        };
+        Ok(Self { route, method: head.method.clone(), subject, body })
     }
 }
 
-/// A type or an encoding that a server would read in another way than the policy does is refused.
-fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
-    let mut types = headers.get_all(CONTENT_TYPE).into_iter();
-    let (Some(value), None) = (types.next(), types.next()) else { return Err(Refusal::MediaType) };
-    let value = value.to_str().map_err(|_| Refusal::MediaType)?.to_ascii_lowercase();
-    let mut parts = value.split(';').map(str::trim);
-    let json = parts.next() == Some("application/json");
-    let utf8 = parts.all(|part| matches!(part, "" | "charset=utf-8" | "charset=\"utf-8\"" | "charset=utf8"));
-    let plain = headers.get_all(CONTENT_ENCODING).into_iter().all(|value| value == "identity");
-    if json && utf8 && plain { Ok(()) } else { Err(Refusal::MediaType) }
-}
-
-async fn read_body(headers: &HeaderMap, body: Body, limit: ByteSize) -> Result<Bytes, Refusal> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limit.0) {
-        return Err(Refusal::TooLarge(limit));
+/// What looks like a JSON object is read as one whatever its type says, because servers do so too.
+fn facts_if_any(head: &Parts, route: &Route, body: &[u8]) -> Result<Option<Facts>, Refusal> {
+    if !is_plain(&head.headers) {
+        return Err(Refusal::MediaType);
     }
-    let most = usize::try_from(limit.0).unwrap_or(usize::MAX);
-    let collected = Limited::new(body, most).collect().await.map_err(|error| {
-        if error.is::<LengthLimitError>() { Refusal::TooLarge(limit) } else { Refusal::BodyBrokeOff }
-    })?;
-    Ok(collected.to_bytes())
+    let json = is_json(&head.headers)? || body.trim_ascii_start().starts_with(b"{");
+    if body.is_empty() || !json { Ok(None) } else { Facts::read_any(route.wire(), body) }
 }
 
 /// The one consumer token that the request shows, wherever it shows it.

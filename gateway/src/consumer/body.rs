@@ -11,6 +11,7 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::refusal::Refusal;
+use super::wire::Wire;
 
 const LONGEST_MODEL: usize = 256;
 /// No spelling of a deciding key is longer, even if each of its letters took three bytes.
@@ -25,22 +26,27 @@ pub(crate) struct Facts {
     pub(crate) fallbacks: Vec<String>,
     /// Tools that the provider runs itself.
     pub(crate) provider_tools: Vec<String>,
+    /// The most tokens that the answer may have, if the body says so.
+    pub(crate) max_output: Option<u64>,
 }
 
 impl Facts {
     /// Reads the facts, or refuses what cannot be read in one way.
-    pub(crate) fn read(body: &[u8]) -> Result<Self, Refusal> {
+    pub(crate) fn read(wire: Wire, body: &[u8]) -> Result<Self, Refusal> {
+        Self::read_any(wire, body)?.ok_or(Refusal::NoModel)
+    }
+
+    /// The same for a body that need not name a model; then there are no facts.
+    pub(crate) fn read_any(wire: Wire, body: &[u8]) -> Result<Option<Self>, Refusal> {
         let text = std::str::from_utf8(body).map_err(|_| Refusal::UnreadableBody("it is not UTF-8".to_owned()))?;
         let keys: Keys = serde_json::from_str(text).map_err(|error| Refusal::UnreadableBody(error.to_string()))?;
-        if keys.stored_prompt {
-            return Err(Refusal::StoredPrompt);
-        }
-        let model = keys.model.ok_or(Refusal::NoModel)?;
-        let fallbacks = keys.fallbacks.unwrap_or_default();
-        for name in fallbacks.iter().chain([&model]) {
-            check_model(name)?;
-        }
-        Ok(Self { model, fallbacks, provider_tools: keys.provider_tools })
+        keys.facts(wire)
+    }
+
+    /// The facts of a form: it names a model, and nothing else in it decides.
+    pub(super) fn of_model(model: String) -> Result<Self, Refusal> {
+        check_model(&model)?;
+        Ok(Self { model, ..Self::default() })
     }
 }
 
@@ -50,15 +56,47 @@ fn check_model(name: &str) -> Result<(), Refusal> {
 }
 
 /// The keys at the top of a body that decide something.
-const DECIDING: [&str; 8] =
-    ["model", "models", "tools", "prompt", "web_search_options", "search_parameters", "plugins", "enable_search"];
+const DECIDING: [&str; 13] = [
+    "model",
+    "models",
+    "tools",
+    "prompt",
+    "web_search_options",
+    "search_parameters",
+    "plugins",
+    "enable_search",
+    "mcp_servers",
+    "container",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+];
 
 #[derive(Default)]
 struct Keys {
     model: Option<String>,
     fallbacks: Option<Vec<String>>,
+    tools: Vec<Tool>,
     provider_tools: Vec<String>,
     stored_prompt: bool,
+    max_output: Option<u64>,
+}
+
+impl Keys {
+    fn facts(mut self, wire: Wire) -> Result<Option<Facts>, Refusal> {
+        if self.stored_prompt {
+            return Err(Refusal::StoredPrompt);
+        }
+        for tool in std::mem::take(&mut self.tools) {
+            self.provider_tools.extend(tool.of_the_provider(wire)?);
+        }
+        let fallbacks = self.fallbacks.unwrap_or_default();
+        for name in fallbacks.iter().chain(&self.model) {
+            check_model(name)?;
+        }
+        let (provider_tools, max_output) = (self.provider_tools, self.max_output);
+        Ok(self.model.map(|model| Facts { model, fallbacks, provider_tools, max_output }))
+    }
 }
 
 impl<'de> Deserialize<'de> for Keys {
@@ -100,25 +138,47 @@ impl Keys {
         match key {
             "model" => self.model = Some(map.next_value()?),
             "models" => self.fallbacks = map.next_value()?,
-            "tools" => {
-                let tools: Option<Vec<Tool>> = map.next_value()?;
-                self.provider_tools.extend(tools.into_iter().flatten().filter_map(|tool| tool.of_the_provider));
-            }
+            "tools" => self.tools = map.next_value::<Option<Vec<Tool>>>()?.unwrap_or_default(),
             "prompt" => self.stored_prompt = map.next_value::<&RawValue>()?.get().starts_with('{'),
-            // The rest are switches by which a provider searches the web on its own.
-            _ => {
-                if !matches!(map.next_value::<&RawValue>()?.get(), "null" | "false") {
-                    self.provider_tools.push("web_search".to_owned());
-                }
+            "max_tokens" | "max_completion_tokens" | "max_output_tokens" => {
+                self.max_output = self.max_output.max(map.next_value()?);
             }
+            "mcp_servers" => self.take_switch("mcp", map)?,
+            "container" => self.take_switch("code_execution", map)?,
+            // The rest are switches by which a provider searches the web on its own.
+            _ => self.take_switch("web_search", map)?,
+        }
+        Ok(())
+    }
+
+    fn take_switch<'de, A: MapAccess<'de>>(&mut self, tool: &str, map: &mut A) -> Result<(), A::Error> {
+        if !matches!(map.next_value::<&RawValue>()?.get(), "null" | "false" | "[]") {
+            self.provider_tools.push(tool.to_owned());
         }
         Ok(())
     }
 }
 
-/// One entry of `tools`; those of type `function` and `custom` are run by the caller.
-struct Tool {
-    of_the_provider: Option<String>,
+/// One entry of `tools`, by its type.
+struct Tool(Option<String>);
+
+/// What Anthropic's models are trained to call and the caller runs, each with a version after it.
+const RUN_BY_ANTHROPICS_CALLERS: [&str; 4] = ["bash", "text_editor", "computer", "memory"];
+
+impl Tool {
+    /// Its type, if the provider runs it; those of type `function` and `custom` are run by the caller.
+    fn of_the_provider(self, wire: Wire) -> Result<Option<String>, Refusal> {
+        let anthropic = wire == Wire::Anthropic;
+        let Some(kind) = self.0 else {
+            // Anthropic's tools of the caller need not say what they are.
+            let nameless = || Refusal::UnreadableBody("a tool has no `type`".to_owned());
+            return if anthropic { Ok(None) } else { Err(nameless()) };
+        };
+        let version_of = |name: &&str| kind.strip_prefix(*name).is_some_and(|rest| rest.starts_with("_2"));
+        let of_the_caller = matches!(kind.as_str(), "function" | "custom")
+            || (anthropic && RUN_BY_ANTHROPICS_CALLERS.iter().any(|name| version_of(&name)));
+        Ok((!of_the_caller).then_some(kind))
+    }
 }
 
 impl<'de> Deserialize<'de> for Tool {
@@ -133,7 +193,7 @@ impl<'de> Visitor<'de> for ToolVisitor {
     type Value = Tool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a tool: an object with a `type`")
+        f.write_str("a tool: an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tool, A::Error> {
@@ -145,9 +205,7 @@ impl<'de> Visitor<'de> for ToolVisitor {
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        let kind = kind.ok_or_else(|| A::Error::custom("a tool has no `type`"))?;
-        let of_the_caller = matches!(kind.as_str(), "function" | "custom");
-        Ok(Tool { of_the_provider: (!of_the_caller).then_some(kind) })
+        Ok(Tool(kind))
     }
 }
 

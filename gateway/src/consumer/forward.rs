@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::echo::Echoes;
 use super::outgoing::{Outgoing, strip_answer};
+use super::passes::Passes;
 use super::refusal::Refusal;
 use crate::config::Timeouts;
 use crate::policy::Permit;
@@ -26,11 +27,11 @@ pub(crate) struct Forwarder {
 }
 
 /// An upstream's answer: its head, and its body as it comes.
-#[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: reqwest::Body,
+    pub(super) passes: Passes,
 }
 
 impl Forwarder {
@@ -74,20 +75,27 @@ fn checked(upstream: &str, response: reqwest::Response, echoes: &Echoes) -> Resu
         StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
             Err(Refusal::CredentialRefused(upstream.to_owned()))
         }
+        // To be told that nothing has changed is no redirect.
+        StatusCode::NOT_MODIFIED => Ok(Answer {
+            status: StatusCode::NOT_MODIFIED,
+            headers: strip_answer(response.headers()),
+            body: response.into(),
+            passes: Passes::default(),
+        }),
         status if status.is_redirection() || status.is_informational() => Err(Refusal::Redirected(upstream.to_owned())),
         status => {
             let mut headers = strip_answer(response.headers());
             if echoes.remove_from(&mut headers) {
                 tracing::warn!(%upstream, "a header of an answer held the upstream's credential and was removed");
             }
-            Ok(Answer { status, headers, body: response.into() })
+            Ok(Answer { status, headers, body: response.into(), passes: Passes::default() })
         }
     }
 }
 
 /// The error of an upstream, read to its end, if the credential does not stand in it. Errors like to quote the request.
 async fn harmless(upstream: &str, answer: Answer, echoes: &Echoes) -> Result<Answer, Refusal> {
-    let Answer { status, headers, body } = answer;
+    let Answer { status, headers, body, passes } = answer;
     let withheld = |why| Refusal::Withheld { upstream: upstream.to_owned(), status, why };
     if headers.get_all(CONTENT_ENCODING).into_iter().any(|coding| coding != "identity") {
         return Err(withheld("is compressed"));
@@ -100,7 +108,7 @@ async fn harmless(upstream: &str, answer: Answer, echoes: &Echoes) -> Result<Ans
     if echoes.are_in(&body) {
         return Err(withheld("mentions its credential"));
     }
-    Ok(Answer { status, headers, body: body.into() })
+    Ok(Answer { status, headers, body: body.into(), passes })
 }
 
 fn unreachable(upstream: &str, error: reqwest::Error) -> Refusal {

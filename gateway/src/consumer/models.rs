@@ -1,4 +1,4 @@
-//! `GET /v1/models` and `GET /v1/models/ID`: what the upstreams offer, as far as the grant reaches.
+//! `GET /v1/models` and `GET /v1/models/ID`, and the same below `/anthropic`: what the upstreams offer, as far as the grant reaches.
 
 use axum::http::Method;
 use bytes::Bytes;
@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::Consumers;
 use super::outgoing::{self, Stripped};
 use super::refusal::Refusal;
-use super::target::Target;
+use super::route::Route;
+use crate::config::UpstreamKind;
 use crate::policy::Permit;
 use crate::tokens::Consumer;
 
@@ -30,6 +31,15 @@ struct Model {
     rest: serde_json::Map<String, Value>,
 }
 
+/// How Anthropic lists models; all of them stand on one page.
+#[derive(Serialize)]
+struct Page {
+    data: Vec<Model>,
+    first_id: Option<String>,
+    last_id: Option<String>,
+    has_more: bool,
+}
+
 fn list() -> String {
     "list".to_owned()
 }
@@ -40,11 +50,12 @@ impl Consumers {
     pub(super) async fn models(
         &self,
         consumer: &Consumer,
-        wanted: Option<&str>,
-        target: &Target,
+        route: &Route,
+        query: Option<&str>,
     ) -> Result<Bytes, Refusal> {
-        let permits = self.policy.authorize_listing();
-        let lists = join_all(permits.iter().map(|permit| self.models_of(permit, target))).await;
+        let wanted = route.below.split_once("models/").map(|(_, model)| model).filter(|model| !model.is_empty());
+        let permits = self.policy.authorize_listing(route.entry.kind)?;
+        let lists = join_all(permits.iter().map(|permit| self.models_of(permit, query))).await;
         let mut models = Vec::new();
         let mut first_reason = None;
         let mut answered = permits.is_empty();
@@ -61,12 +72,14 @@ impl Consumers {
         }
         match first_reason {
             Some(reason) if !answered => Err(reason),
-            _ => rendered(models, wanted),
+            _ => rendered(route.entry.kind, models, wanted),
         }
     }
 
-    async fn models_of(&self, permit: &Permit, target: &Target) -> Result<Vec<Model>, Refusal> {
-        let outgoing = outgoing::inject(&self.credentials, permit, target, Stripped::nothing()).await?;
+    async fn models_of(&self, permit: &Permit, query: Option<&str>) -> Result<Vec<Model>, Refusal> {
+        let kind = permit.upstream().kind;
+        let query = if kind == UpstreamKind::Anthropic { Some("limit=1000") } else { query };
+        let outgoing = outgoing::inject(&self.credentials, permit, query, Stripped::our_own(kind)).await?;
         let answer = self.forwarder.forward(permit, Method::GET, outgoing, Bytes::new()).await?;
         let garbage = || Refusal::NoModelList(permit.upstream().name.clone());
         if !answer.status.is_success() {
@@ -78,8 +91,9 @@ impl Consumers {
     }
 }
 
-fn rendered(models: Vec<Model>, wanted: Option<&str>) -> Result<Bytes, Refusal> {
+fn rendered(kind: UpstreamKind, models: Vec<Model>, wanted: Option<&str>) -> Result<Bytes, Refusal> {
     let json = match wanted {
+        None if kind == UpstreamKind::Anthropic => serde_json::to_vec(&Page::of(models)),
         None => serde_json::to_vec(&ModelList { object: list(), data: models }),
         Some(wanted) => {
             let found = models.into_iter().find(|model| model.id == wanted);
@@ -87,4 +101,11 @@ fn rendered(models: Vec<Model>, wanted: Option<&str>) -> Result<Bytes, Refusal> 
         }
     };
     Ok(json.expect("a list of models has text as keys").into())
+}
+
+impl Page {
+    fn of(models: Vec<Model>) -> Self {
+        let id = |model: Option<&Model>| model.map(|model| model.id.clone());
+        Self { first_id: id(models.first()), last_id: id(models.last()), has_more: false, data: models }
+    }
 }

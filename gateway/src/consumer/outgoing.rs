@@ -5,7 +5,7 @@ use url::{Url, form_urlencoded};
 
 use super::echo::Echoes;
 use super::refusal::Refusal;
-use super::target::Target;
+use crate::config::UpstreamKind;
 use crate::credentials::{CredentialError, Credentials};
 use crate::policy::Permit;
 
@@ -22,8 +22,12 @@ pub(crate) struct Outgoing {
 
 impl Stripped {
     /// For a request of the gateway's own, whose answer it has to read itself: unconditional.
-    pub(crate) fn nothing() -> Self {
-        Self(HeaderMap::new())
+    pub(crate) fn our_own(kind: UpstreamKind) -> Self {
+        let mut headers = HeaderMap::new();
+        if kind == UpstreamKind::Anthropic {
+            headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
+        }
+        Self(headers)
     }
 }
 
@@ -97,26 +101,26 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<String> {
 pub(crate) async fn inject(
     credentials: &Credentials,
     permit: &Permit,
-    target: &Target,
+    query: Option<&str>,
     Stripped(mut headers): Stripped,
 ) -> Result<Outgoing, Refusal> {
     let upstream = permit.upstream();
-    let mut url = upstream.url(permit.endpoint());
-    pass_query(permit, target, &mut url)?;
+    let mut url = permit.url().clone();
+    pass_query(permit, query, &mut url)?;
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     let mut echoes = Echoes::default();
     if let Some(source) = &upstream.credential {
         let credential = credentials.fetch(source).await.map_err(|error| no_credential(&upstream.name, error))?;
         let unusable = |_| Refusal::UnusableCredential(upstream.name.clone());
-        upstream.inject(&credential, &mut url, &mut headers).map_err(unusable)?;
+        upstream.inject(permit.base(), &credential, &mut url, &mut headers).map_err(unusable)?;
         echoes = Echoes::of(&credential);
     }
     Ok(Outgoing { url, headers, echoes })
 }
 
 /// The caller's query goes along, but for the parameter that is ours.
-fn pass_query(permit: &Permit, target: &Target, url: &mut Url) -> Result<(), Refusal> {
-    let Some(query) = &target.query else { return Ok(()) };
+fn pass_query(permit: &Permit, query: Option<&str>, url: &mut Url) -> Result<(), Refusal> {
+    let Some(query) = query else { return Ok(()) };
     let ours = |name: &str| permit.upstream().injects_query(name);
     if let Some((name, _)) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| ours(name)) {
         return Err(Refusal::QueryIsOurs(name.into_owned()));

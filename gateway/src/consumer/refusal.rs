@@ -1,15 +1,18 @@
 //! Every way to say no to a consumer, and the one place that turns them into answers.
 
+mod shape;
+
 use axum::http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use doorward_base::StoreError;
-use serde_json::json;
 
+use super::wire::Wire;
 use crate::config::ByteSize;
 use crate::open_calls::Cut;
 use crate::secrets::SecretsError;
 use crate::tokens::TokenRefused;
+use crate::upstream::Base;
 
 /// Why a consumer's call is not carried out. Each is a sentence for the caller and holds no secret.
 #[derive(Debug, thiserror::Error)]
@@ -30,11 +33,16 @@ pub(crate) enum Refusal {
     #[error("there is nothing at this path")]
     UnknownPath,
     #[error(
-        "this path is not granted: under /v1 are chat/completions, completions, responses, embeddings, moderations and models"
+        "this path is not granted: without `paths` in a grant only those for chat/completions, completions, responses, embeddings, \
+         moderations, audio, images, messages and models are"
     )]
     PathNotGranted,
-    #[error("{0}: not supported by this version yet, and so refused")]
-    NotSupported(&'static str),
+    #[error("{0} is not granted to this token")]
+    NotGranted(String),
+    #[error("no upstream of the kind that this path is for is configured under [[gateway.upstreams]]")]
+    NoUpstreamOfKind,
+    #[error("upstream `{upstream}` has no address for this path: set its {}", address_of(*.base))]
+    NoAddress { upstream: String, base: Base },
     #[error("this path takes {expected} alone")]
     WrongMethod { expected: Method },
     #[error("the query names `{0}`, which the gateway sets itself")]
@@ -44,6 +52,10 @@ pub(crate) enum Refusal {
     TooLarge(ByteSize),
     #[error("the request body must be application/json in UTF-8, and not compressed")]
     MediaType,
+    #[error("the request body must be multipart/form-data, and not compressed")]
+    FormType,
+    #[error("the request body stopped coming")]
+    BodyTooSlow,
     #[error("the request body cannot be read in one way: {0}")]
     UnreadableBody(String),
     #[error("the request body broke off")]
@@ -118,13 +130,15 @@ impl Refusal {
             Self::UnknownPath => (StatusCode::NOT_FOUND, "not_found"),
             Self::WrongMethod { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"),
-            Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+            Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
+            Self::MediaType | Self::FormType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
             Self::QueryIsOurs(_) | Self::UnreadableBody(_) | Self::BodyBrokeOff | Self::NoModel => {
                 (StatusCode::BAD_REQUEST, "invalid_request")
             }
             Self::ModelNotGranted(_) => (StatusCode::FORBIDDEN, "model_not_found"),
+            Self::NoUpstreamOfKind | Self::NoAddress { .. } => (StatusCode::NOT_FOUND, "no_upstream"),
             Self::NoUpstream(_) | Self::UnknownModel(_) => (StatusCode::NOT_FOUND, "model_not_found"),
-            Self::PathNotGranted | Self::NotSupported(_) | Self::ProviderTool(_) | Self::StoredPrompt => {
+            Self::PathNotGranted | Self::NotGranted(_) | Self::ProviderTool(_) | Self::StoredPrompt => {
                 (StatusCode::FORBIDDEN, "not_granted")
             }
             Self::NoCredential { .. } | Self::UnusableCredential(_) | Self::SealedCredential { .. } => {
@@ -156,19 +170,26 @@ impl Refusal {
     }
 }
 
-/// The OpenAI error object.
-impl IntoResponse for &Refusal {
-    fn into_response(self) -> Response {
+fn address_of(base: Base) -> &'static str {
+    match base {
+        Base::Uploads => "uploads_url",
+        Base::Git => "git_url",
+        Base::Main | Base::Named | Base::Graphql => "base_url",
+    }
+}
+
+impl Refusal {
+    /// The answer, in the shape that the client of the path expects.
+    pub(crate) fn response(&self, wire: Wire) -> Response {
         self.log();
         let (status, code) = self.status_and_code();
-        let kind = if status.is_server_error() { "server_error" } else { "invalid_request_error" };
-        let error = json!({ "error": { "message": self.to_string(), "type": kind, "param": null, "code": code } });
-        let mut response = (status, [(CONTENT_TYPE, "application/json")], error.to_string()).into_response();
+        let body = shape::body(wire, status, code, &self.to_string());
+        let mut response = (status, [(CONTENT_TYPE, shape::content_type(wire))], body).into_response();
         let headers = response.headers_mut();
         if status == StatusCode::UNAUTHORIZED {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            headers.insert(WWW_AUTHENTICATE, shape::challenge(wire));
         }
-        if let Refusal::WrongMethod { expected } = self {
+        if let Self::WrongMethod { expected } = self {
             headers.extend(HeaderValue::from_str(expected.as_str()).map(|method| (ALLOW, method)));
         }
         response

@@ -1,6 +1,6 @@
-//! The path of a request, read in exactly one way, and what it names.
+//! The path of a request, read in exactly one way.
 
-use axum::http::{Method, Uri};
+use axum::http::Uri;
 
 use super::refusal::Refusal;
 
@@ -10,38 +10,6 @@ pub(crate) struct Target {
     pub(crate) path: String,
     pub(crate) query: Option<String>,
 }
-
-/// What a path under `/v1` names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Endpoint {
-    ChatCompletions,
-    Completions,
-    Responses,
-    Embeddings,
-    Moderations,
-    Models,
-}
-
-/// The one table of what is served under `/v1`: path, method, endpoint. Injection and policy both begin here.
-const ENDPOINTS: [(Endpoint, &str, Method); 6] = [
-    (Endpoint::ChatCompletions, "chat/completions", Method::POST),
-    (Endpoint::Completions, "completions", Method::POST),
-    (Endpoint::Responses, "responses", Method::POST),
-    (Endpoint::Embeddings, "embeddings", Method::POST),
-    (Endpoint::Moderations, "moderations", Method::POST),
-    (Endpoint::Models, "models", Method::GET),
-];
-
-/// Roots of the contract that this version does not serve.
-const WAITING: [(&str, &str); 7] = [
-    ("/v1/audio/", "audio"),
-    ("/v1/images/", "images"),
-    ("/anthropic/", "the Anthropic wire format"),
-    ("/api/", "the GitHub API"),
-    ("/git/", "git"),
-    ("/mcp/", "MCP"),
-    ("/http/", "HTTP upstreams"),
-];
 
 impl Target {
     /// Refuses every path that two servers could read as two paths.
@@ -55,41 +23,6 @@ impl Target {
             None => Ok(Self { path: path.to_owned(), query: uri.query().map(str::to_owned) }),
         }
     }
-
-    /// What the path names, with the rest of the path where the endpoint takes one (`models/ID`).
-    pub(crate) fn endpoint(&self, method: &Method) -> Result<(Endpoint, Option<&str>), Refusal> {
-        let Some(rest) = self.path.strip_prefix("/v1/") else { return Err(self.not_served()) };
-        if let Some(model) = rest.strip_prefix("models/").filter(|model| !model.is_empty()) {
-            return allowed(&Method::GET, method, Endpoint::Models).map(|endpoint| (endpoint, Some(model)));
-        }
-        match ENDPOINTS.iter().find(|(_, path, _)| *path == rest) {
-            Some((endpoint, _, expected)) => allowed(expected, method, *endpoint).map(|endpoint| (endpoint, None)),
-            None => Err(self.not_served()),
-        }
-    }
-
-    fn not_served(&self) -> Refusal {
-        if let Some((_, what)) = WAITING.iter().find(|(root, _)| self.path.starts_with(root)) {
-            return Refusal::NotSupported(what);
-        }
-        if self.path.starts_with("/v1/") { Refusal::PathNotGranted } else { Refusal::UnknownPath }
-    }
-}
-
-impl Endpoint {
-    /// All of them.
-    pub(crate) fn all() -> impl Iterator<Item = Self> {
-        ENDPOINTS.iter().map(|(endpoint, ..)| *endpoint)
-    }
-
-    /// Below `/v1` here, and below the base URL there.
-    pub(crate) fn path(self) -> &'static str {
-        ENDPOINTS.iter().find(|(endpoint, ..)| *endpoint == self).map_or("", |(_, path, _)| path)
-    }
-}
-
-fn allowed(expected: &Method, method: &Method, endpoint: Endpoint) -> Result<Endpoint, Refusal> {
-    if expected == method { Ok(endpoint) } else { Err(Refusal::WrongMethod { expected: expected.clone() }) }
 }
 
 fn trouble(path: &str) -> Option<&'static str> {
@@ -114,6 +47,11 @@ fn segment_trouble(segment: &str) -> Option<&'static str> {
         b"." | b".." => Some("it has a dot segment"),
         _ => None,
     }
+}
+
+/// A path that [`Target::parse`] let through, with its percent-encoded characters decoded: none of them separates segments.
+pub(crate) fn decoded(path: &str) -> Option<String> {
+    decode(path).and_then(|bytes| String::from_utf8(bytes).ok())
 }
 
 fn decode(segment: &str) -> Option<Vec<u8>> {

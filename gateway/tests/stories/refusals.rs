@@ -171,9 +171,9 @@ async fn a_path_that_is_not_in_the_table_is_refused_with_a_sentence() {
     let token = rig.token("all").await;
     for (method, path, status, code) in [
         ("POST", "/v1/files", 403, "not_granted"),
-        ("POST", "/v1/audio/transcriptions", 403, "not_granted"),
-        ("POST", "/v1/images/generations", 403, "not_granted"),
-        ("POST", "/anthropic/v1/messages", 403, "not_granted"),
+        ("POST", "/v1/audio/transcriptions", 415, "unsupported_media_type"),
+        ("POST", "/v1/images/generations", 415, "unsupported_media_type"),
+        ("GET", "/http/weather/v1/today", 403, "not_granted"),
         ("GET", "/v1/chat/completions", 405, "method_not_allowed"),
         ("DELETE", "/v1/models/gpt-5", 405, "method_not_allowed"),
         ("GET", "/nowhere", 404, "not_found"),

@@ -1,11 +1,11 @@
 use super::*;
 
 fn tools(body: &str) -> Vec<String> {
-    Facts::read(body.as_bytes()).unwrap().provider_tools
+    Facts::read(Wire::OpenAi, body.as_bytes()).unwrap().provider_tools
 }
 
 fn refused(body: &str) -> String {
-    let refusal = Facts::read(body.as_bytes()).unwrap_err();
+    let refusal = Facts::read(Wire::OpenAi, body.as_bytes()).unwrap_err();
     assert!(refusal.status_and_code().0.is_client_error());
     refusal.to_string()
 }
@@ -13,12 +13,15 @@ fn refused(body: &str) -> String {
 #[test]
 fn the_model_is_read_and_everything_else_is_let_be() {
     let body = r#" { "messages" : [ ], "x":1, "x":2, "model" : "gpt-5", "nested":{"model":"other","model":"more"} } "#;
-    assert_eq!(Facts::read(body.as_bytes()).unwrap(), Facts { model: "gpt-5".to_owned(), ..Facts::default() });
+    assert_eq!(
+        Facts::read(Wire::OpenAi, body.as_bytes()).unwrap(),
+        Facts { model: "gpt-5".to_owned(), ..Facts::default() }
+    );
 }
 
 #[test]
 fn an_escaped_key_is_the_same_key() {
-    assert_eq!(Facts::read(br#"{"mod\u0065l":"gpt-5"}"#).unwrap().model, "gpt-5");
+    assert_eq!(Facts::read(Wire::OpenAi, br#"{"mod\u0065l":"gpt-5"}"#).unwrap().model, "gpt-5");
     assert!(refused(r#"{"model":"a","mod\u0065l":"b"}"#).contains("twice"));
 }
 
@@ -57,8 +60,8 @@ fn what_is_no_json_object_with_a_model_is_refused() {
     ] {
         refused(body);
     }
-    assert!(Facts::read(b"{\"model\":\"\xff\"}").is_err());
-    assert!(Facts::read(b"{\"model\":\"a\",\"x\":\"\xff\"}").is_err());
+    assert!(Facts::read(Wire::OpenAi, b"{\"model\":\"\xff\"}").is_err());
+    assert!(Facts::read(Wire::OpenAi, b"{\"model\":\"a\",\"x\":\"\xff\"}").is_err());
     assert_eq!(refused("{}"), Refusal::NoModel.to_string());
     refused(&format!(r#"{{"model":"{}"}}"#, "a".repeat(257)));
 }
@@ -109,12 +112,45 @@ fn searching_by_a_switch_is_searching() {
 #[test]
 fn fallback_models_count_as_models() {
     let body = br#"{"model":"a","models":["b","c"]}"#;
-    assert_eq!(Facts::read(body).unwrap().fallbacks, ["b", "c"]);
+    assert_eq!(Facts::read(Wire::OpenAi, body).unwrap().fallbacks, ["b", "c"]);
 }
 
 #[test]
 fn a_prompt_stored_at_the_provider_is_refused_and_a_prompt_is_not() {
     assert!(refused(r#"{"model":"a","prompt":{"id":"pmpt_1"}}"#).contains("stored"));
-    assert!(Facts::read(br#"{"model":"a","prompt":"say hello"}"#).is_ok());
-    assert!(Facts::read(br#"{"model":"a","prompt":["say","hello"]}"#).is_ok());
+    assert!(Facts::read(Wire::OpenAi, br#"{"model":"a","prompt":"say hello"}"#).is_ok());
+    assert!(Facts::read(Wire::OpenAi, br#"{"model":"a","prompt":["say","hello"]}"#).is_ok());
+}
+
+fn anthropic(body: &str) -> Vec<String> {
+    Facts::read(Wire::Anthropic, body.as_bytes()).unwrap().provider_tools
+}
+
+#[test]
+fn of_anthropics_tools_those_are_the_providers_that_it_runs_itself() {
+    let tools = r#"[{"name":"mine","input_schema":{}},{"type":"custom","name":"x"},{"type":"bash_20250124","name":"bash"},
+        {"type":"text_editor_20250728"},{"type":"web_search_20250305"},{"type":"code_execution_20250825"},{"type":"bashful_1"}]"#;
+    let body = format!(r#"{{"model":"claude","tools":{tools}}}"#);
+    assert_eq!(anthropic(&body), ["web_search_20250305", "code_execution_20250825", "bashful_1"]);
+    assert_eq!(
+        anthropic(r#"{"model":"claude","mcp_servers":[{"url":"http://x"}],"container":"c"}"#),
+        ["mcp", "code_execution"]
+    );
+    assert!(anthropic(r#"{"model":"claude","mcp_servers":[],"container":null}"#).is_empty());
+}
+
+#[test]
+fn the_largest_answer_is_read_under_each_of_its_names() {
+    for key in ["max_tokens", "max_completion_tokens", "max_output_tokens"] {
+        let body = format!(r#"{{"model":"a","{key}":7}}"#);
+        assert_eq!(Facts::read(Wire::OpenAi, body.as_bytes()).unwrap().max_output, Some(7));
+    }
+    assert_eq!(Facts::read(Wire::OpenAi, br#"{"model":"a","max_tokens":null}"#).unwrap().max_output, None);
+    refused(r#"{"model":"a","max_tokens":-1}"#);
+}
+
+#[test]
+fn a_body_without_a_model_has_no_facts_but_a_tool_in_it_is_read_all_the_same() {
+    assert_eq!(Facts::read_any(Wire::OpenAi, b"{}").unwrap(), None);
+    assert!(Facts::read_any(Wire::OpenAi, br#"{"tools":[{}]}"#).is_err());
 }

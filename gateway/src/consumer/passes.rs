@@ -1,0 +1,43 @@
+//! What is done to the bytes of an answer on their way to the client.
+
+use bytes::Bytes;
+
+/// One thing that is done. It may hold bytes back, and gives out what it held at the end.
+pub(super) trait Pass: Send {
+    /// Takes the next bytes and gives those that can go on.
+    fn push(&mut self, bytes: Bytes) -> Result<Bytes, BrokenAnswer>;
+
+    /// Gives what was held back.
+    fn finish(&mut self) -> Result<Bytes, BrokenAnswer>;
+}
+
+/// An answer that cannot be passed on to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct BrokenAnswer(pub(super) &'static str);
+
+/// One after the other.
+#[derive(Default)]
+pub(super) struct Passes(Vec<Box<dyn Pass>>);
+
+impl Passes {
+    pub(super) fn then(mut self, pass: impl Pass + 'static) -> Self {
+        self.0.push(Box::new(pass));
+        self
+    }
+
+    pub(super) fn push(&mut self, bytes: Bytes) -> Result<Bytes, BrokenAnswer> {
+        self.0.iter_mut().try_fold(bytes, |bytes, pass| if bytes.is_empty() { Ok(bytes) } else { pass.push(bytes) })
+    }
+
+    /// The end: what each pass held back goes through those after it.
+    pub(super) fn finish(&mut self) -> Result<Bytes, BrokenAnswer> {
+        let mut rest = Bytes::new();
+        for pass in &mut self.0 {
+            let through = if rest.is_empty() { Bytes::new() } else { pass.push(rest)? };
+            let held = pass.finish()?;
+            rest = if through.is_empty() { held } else { [through, held].concat().into() };
+        }
+        Ok(rest)
+    }
+}
