@@ -1,0 +1,89 @@
+//! Searches, which are served only where they are bound to repositories, in a form that reads in one way.
+//!
+//! GitHub joins `repo:`, `org:` and `user:` by "or", takes quoted text for text, and knows `OR`, `NOT` and parentheses.
+//! So only plain words and qualifiers that can but narrow a search pass.
+
+use crate::effect::RepositoryName;
+use crate::rest::query::Query;
+use crate::rest::refused::RestRefused;
+
+const PARAMETERS: &[&str] = &["q", "sort", "order", "per_page", "page", "advanced_search"];
+
+/// Qualifiers that never widen a search.
+const NARROWING: &[&str] = &[
+    "archived",
+    "assignee",
+    "author",
+    "author-date",
+    "author-email",
+    "author-name",
+    "closed",
+    "commenter",
+    "comments",
+    "committer",
+    "committer-date",
+    "committer-email",
+    "committer-name",
+    "created",
+    "draft",
+    "extension",
+    "filename",
+    "hash",
+    "in",
+    "interactions",
+    "involves",
+    "is",
+    "label",
+    "language",
+    "mentions",
+    "merge",
+    "merged",
+    "milestone",
+    "no",
+    "parent",
+    "path",
+    "reactions",
+    "reason",
+    "review",
+    "review-requested",
+    "reviewed-by",
+    "sha",
+    "size",
+    "sort",
+    "state",
+    "status",
+    "tree",
+    "type",
+    "updated",
+];
+
+/// The repositories that a search is bound to, at least one.
+pub(super) fn repositories(query: &Query) -> Result<Vec<RepositoryName>, RestRefused> {
+    if query.names().any(|name| !PARAMETERS.contains(&name)) {
+        return Err(RestRefused::Search("a parameter is not one of `q`, `sort`, `order`, `per_page` and `page`"));
+    }
+    let text = query.once("q")?.unwrap_or_default();
+    let strange = |c: char| (c.is_whitespace() && c != ' ') || c.is_control() || "\"'`()\\".contains(c);
+    if text.contains(strange) {
+        return Err(RestRefused::Search("quotes, parentheses, backslashes and blanks other than spaces do not pass"));
+    }
+    let words = text.split(' ').filter(|word| !word.is_empty());
+    let named: Vec<_> = words.filter_map(|word| repository(word).transpose()).collect::<Result<_, _>>()?;
+    if named.is_empty() { Err(RestRefused::Search("it names none")) } else { Ok(named) }
+}
+
+/// The repository that a word of the search names, if it is no other word that may pass.
+fn repository(word: &str) -> Result<Option<RepositoryName>, RestRefused> {
+    if ["OR", "AND", "NOT"].iter().any(|operator| word.eq_ignore_ascii_case(operator)) {
+        return Err(RestRefused::Search("`OR`, `AND` and `NOT` do not pass"));
+    }
+    if !word.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '#' | '_' | '@')) {
+        return Err(RestRefused::Search("a word begins with a sign that could be an operator"));
+    }
+    match word.split_once(':') {
+        None => Ok(None),
+        Some(("repo", name)) => Ok(Some(name.parse()?)),
+        Some((key, _)) if NARROWING.contains(&key) => Ok(None),
+        Some(_) => Err(RestRefused::Search("a word has a colon and is no qualifier that only narrows a search")),
+    }
+}
