@@ -1,7 +1,26 @@
 //! From the setting of a credential to the credential, at the time of each request.
+//!
+//! [`Credentials`] fetches one from its source; [`Keys`] are those of one upstream, of which a request [takes](Keys::take) one;
+//! [`Known`] are those of all upstreams, none of which an answer may carry.
 
+mod app;
+mod app_api;
+mod cache;
+mod jwt;
+mod keys;
+mod known;
+mod permissions;
+mod pool;
+mod splice;
+
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use cache::Cache;
+pub(crate) use keys::Keys;
 
 use crate::config::CredentialSource;
 use crate::credential::{BadCredential, Credential};
@@ -15,6 +34,7 @@ pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 pub(crate) struct Credentials {
     environment: Environment,
     secrets: Secrets,
+    cache: Arc<Cache>,
 }
 
 /// There is no credential.
@@ -29,16 +49,30 @@ pub(crate) enum CredentialError {
 
 impl Credentials {
     pub(crate) fn new(environment: Environment, secrets: Secrets) -> Self {
-        Self { environment, secrets }
+        Self { environment, secrets, cache: Arc::default() }
     }
 
+    /// The credential as its source has it, or had it less than a second ago. A secret that this process changed is read anew.
     pub(crate) async fn fetch(&self, source: &CredentialSource) -> Result<Credential, CredentialError> {
+        if let CredentialSource::Env(name) = source {
+            return self.read_environment(name);
+        }
+        let changes = self.secrets.changes();
+        self.cache.get(source, changes, Instant::now(), self.read(source)).await
+    }
+
+    /// Grows with every change of a stored secret by this process.
+    fn changes(&self) -> u64 {
+        self.secrets.changes()
+    }
+
+    async fn read(&self, source: &CredentialSource) -> Result<Credential, CredentialError> {
         match source {
             CredentialSource::Env(name) => self.read_environment(name),
             CredentialSource::File(path) => read_file(path).await,
             CredentialSource::Secret(name) => self.read_secret(name).await,
-            CredentialSource::GithubApp { .. } => {
-                Err(CredentialError::Missing("a GitHub App is not supported by this version yet".to_owned()))
+            CredentialSource::GithubApp { app_id, .. } => {
+                Err(CredentialError::Missing(format!("GitHub App {app_id} has a token only for a repository")))
             }
         }
     }
@@ -56,6 +90,12 @@ impl Credentials {
     }
 }
 
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials")
+    }
+}
+
 async fn read_file(path: &Path) -> Result<Credential, CredentialError> {
     let place = format!("the file {}", path.display());
     let bytes = tokio::fs::read(path).await.map_err(|error| {
@@ -67,3 +107,7 @@ async fn read_file(path: &Path) -> Result<Credential, CredentialError> {
 fn unusable(place: &str, bad: BadCredential) -> CredentialError {
     CredentialError::Missing(format!("set it in {place}: {bad}"))
 }
+
+#[cfg(test)]
+#[path = "credentials/tests/fetch.rs"]
+mod tests;

@@ -3,6 +3,7 @@
 mod seal;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use doorward_base::{Clock, Database, Random, StoreError, Timestamp};
@@ -88,6 +89,7 @@ pub struct Secrets {
     key: Arc<KeyFile>,
     clock: Arc<dyn Clock>,
     random: Random,
+    changes: Arc<AtomicU64>,
 }
 
 struct KeyFile {
@@ -99,7 +101,7 @@ impl Secrets {
     /// Over a database that [`open_database`](crate::open_database) opened. The master key is read when first needed.
     pub fn new(database: Database, master_key_file: PathBuf, clock: Arc<dyn Clock>, random: Random) -> Self {
         let key = Arc::new(KeyFile { path: master_key_file, read: OnceLock::new() });
-        Self { database, key, clock, random }
+        Self { database, key, clock, random, changes: Arc::default() }
     }
 
     /// Keeps `value` under `name`, in place of what was there; creates the master key if there is none.
@@ -119,7 +121,9 @@ impl Secrets {
         .execute(tx.connection())
         .await
         .map_err(StoreError::from)?;
-        Ok(tx.commit().await?)
+        let done = tx.commit().await;
+        self.count_change();
+        Ok(done?)
     }
 
     /// The names, in order.
@@ -135,8 +139,21 @@ impl Secrets {
         let mut tx = self.database.write().await?;
         let done =
             sqlx::query("DELETE FROM secret WHERE name = $1").bind(name.as_str()).execute(tx.connection()).await?;
-        tx.commit().await?;
+        let committed = tx.commit().await;
+        self.count_change();
+        committed?;
         Ok(done.rows_affected() > 0)
+    }
+
+    /// Grows whenever a secret may have been changed by this process. What was read under an older number may be out of date;
+    /// what other processes change shows only in the database.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Whether or not the commit was confirmed: a lost answer may hide one.
+    fn count_change(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
     }
 
     /// The secret itself, if it is there.

@@ -13,6 +13,7 @@ use super::outgoing::{Outgoing, strip_answer};
 use super::passes::Passes;
 use super::refusal::Refusal;
 use crate::config::Timeouts;
+use crate::destinations::GuardedResolver;
 use crate::policy::Permit;
 use crate::upstream::Reached;
 
@@ -119,7 +120,7 @@ fn unreachable(upstream: &str, error: reqwest::Error) -> Refusal {
     if timed_out { Refusal::TimedOut(upstream.to_owned()) } else { Refusal::Unreachable(upstream.to_owned()) }
 }
 
-/// A client that follows no redirect: it would take the credential along.
+/// A client that follows no redirect, which would take the credential along, and dials no cloud metadata service.
 pub(crate) fn client(connect_timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
     // An error means that another part of the program has installed one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -128,5 +129,6 @@ pub(crate) fn client(connect_timeout: Duration) -> Result<reqwest::Client, reqwe
         .no_proxy()
         .referer(false)
         .connect_timeout(connect_timeout)
+        .dns_resolver(GuardedResolver::default())
         .build()
 }
