@@ -8,7 +8,9 @@ use axum::response::{IntoResponse, Response};
 use doorward_base::StoreError;
 use serde_json::json;
 
+use crate::approvals::AnswerError;
 use crate::secrets::SecretsError;
+use crate::tokens::RotateError;
 
 /// A status and one sentence.
 #[derive(Debug)]
@@ -31,6 +33,10 @@ impl AdminError {
         Self { status: StatusCode::NOT_FOUND, sentence: sentence.to_owned() }
     }
 
+    pub(super) fn conflict(reason: impl Display) -> Self {
+        Self { status: StatusCode::CONFLICT, sentence: reason.to_string() }
+    }
+
     pub(super) fn wrong_method() -> Self {
         let sentence = "this path does not take this method".to_owned();
         Self { status: StatusCode::METHOD_NOT_ALLOWED, sentence }
@@ -51,6 +57,28 @@ impl From<StoreError> for AdminError {
 impl From<SecretsError> for AdminError {
     fn from(error: SecretsError) -> Self {
         Self::failed(&error)
+    }
+}
+
+impl From<AnswerError> for AdminError {
+    fn from(error: AnswerError) -> Self {
+        match error {
+            AnswerError::Unknown => Self::not_found("there is no request with this id"),
+            AnswerError::Store(error) => error.into(),
+            over => Self::conflict(over),
+        }
+    }
+}
+
+impl From<RotateError> for AdminError {
+    fn from(error: RotateError) -> Self {
+        match error {
+            RotateError::Unknown(_) => {
+                Self::not_found("there is no token with this id, and none of a consumer with this name")
+            }
+            RotateError::Store(error) => error.into(),
+            over => Self::conflict(over),
+        }
     }
 }
 

@@ -7,9 +7,10 @@ use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::config::HumanDuration;
-use crate::tokens::MintedToken;
+use crate::tokens::{MintedToken, Rotation};
 
 const DEFAULT_TTL_SECONDS: u64 = 60 * 60;
+const DEFAULT_OVERLAP_SECONDS: u64 = 60;
 const LONGEST_TTL_SECONDS: u64 = 10 * 366 * 24 * 60 * 60;
 const DEFAULT_ROWS: u32 = 100;
 
@@ -30,10 +31,35 @@ fn default_ttl() -> u64 {
 
 impl MintRequest {
     pub(super) fn ttl(&self) -> Result<Duration, &'static str> {
-        match self.ttl_seconds {
-            1..=LONGEST_TTL_SECONDS => Ok(Duration::from_secs(self.ttl_seconds)),
-            _ => Err("ttl_seconds is from 1 second to 10 years"),
-        }
+        ttl(self.ttl_seconds)
+    }
+}
+
+fn ttl(seconds: u64) -> Result<Duration, &'static str> {
+    match seconds {
+        1..=LONGEST_TTL_SECONDS => Ok(Duration::from_secs(seconds)),
+        _ => Err("ttl_seconds is from 1 second to 10 years"),
+    }
+}
+
+/// `POST /admin/v1/tokens/{id}/rotate`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RotateRequest {
+    overlap_seconds: u64,
+    ttl_seconds: Option<u64>,
+}
+
+impl Default for RotateRequest {
+    fn default() -> Self {
+        Self { overlap_seconds: DEFAULT_OVERLAP_SECONDS, ttl_seconds: None }
+    }
+}
+
+impl RotateRequest {
+    pub(super) fn rotation(&self) -> Result<Rotation, &'static str> {
+        let overlap = Duration::from_secs(self.overlap_seconds);
+        Ok(Rotation { overlap, ttl: self.ttl_seconds.map(ttl).transpose()? })
     }
 }
 

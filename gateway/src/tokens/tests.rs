@@ -90,6 +90,7 @@ async fn the_list_shows_every_token_and_no_secret() {
         let expected = serde_json::json!([{
             "id": minted.record.id.as_str(), "consumer": "alice", "grants": ["default"],
             "created_at": "1970-01-01T00:16:40Z", "expires_at": "1970-01-01T01:16:40Z", "revoked_at": "1970-01-01T00:16:40Z",
+            "old_text_until": null,
         }]);
         assert_eq!(list, expected);
         tokens.database.close().await;
