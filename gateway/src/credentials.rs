@@ -3,15 +3,15 @@
 //! [`Credentials`] fetches one from its source; [`Keys`] are those of one upstream, of which a request [takes](Keys::take) one;
 //! [`Known`] are those of all upstreams, none of which an answer may carry.
 
-mod app;
+pub(crate) mod app;
 mod app_api;
 mod cache;
 mod jwt;
-mod keys;
-mod known;
-mod permissions;
-mod pool;
-mod splice;
+pub(crate) mod keys;
+pub(crate) mod known;
+pub(crate) mod permissions;
+pub(crate) mod pool;
+pub(crate) mod splice;
 
 use std::fmt;
 use std::path::Path;

@@ -28,7 +28,7 @@ pub(crate) struct Tools {
 pub(crate) struct Keys {
     upstream: String,
     pool: Pool,
-    keys: Vec<Key>,
+    members: Vec<Key>,
     /// Where the credential is the password of a pair.
     basic_user: Option<String>,
 }
@@ -38,7 +38,7 @@ enum Key {
     /// Used as it is.
     Stored(CredentialSource),
     /// Gives tokens.
-    App { app: GithubApp, private_key: CredentialSource },
+    App { app: Box<GithubApp>, private_key: CredentialSource },
 }
 
 /// Who asks, and for what.
@@ -94,8 +94,8 @@ impl Keys {
             Some(InjectConfig::BasicUser(user)) => Some(user.clone()),
             _ => None,
         };
-        let keys = sources.into_iter().map(|source| Key::compile(source, config, tools)).collect();
-        Some(Self { upstream: config.name.clone(), pool, keys, basic_user })
+        let members = sources.into_iter().map(|source| Key::compile(source, config, tools)).collect();
+        Some(Self { upstream: config.name.clone(), pool, members, basic_user })
     }
 
     /// How many credentials there are: a request that one of them failed can be tried once with each.
@@ -116,7 +116,7 @@ impl Keys {
                     return Err(TakeError::NoneReady { upstream: self.upstream.clone(), retry_after });
                 }
             };
-            match self.keys[lease.number()].fetch(credentials, r#for.scope).await {
+            match self.members[lease.number()].fetch(credentials, r#for.scope).await {
                 Ok(credential) => return Ok(self.taken(credential, lease, r#for.scope)),
                 Err(error @ (TakeError::Credential(_) | TakeError::App(_))) => {
                     lease.report(Outcome::Missing, Instant::now());
@@ -136,7 +136,7 @@ impl Keys {
     /// All of this upstream that must not come back to an agent, as far as it can be fetched.
     pub(super) async fn guarded(&self, credentials: &Credentials) -> Vec<Credential> {
         let mut guarded = Vec::new();
-        for key in &self.keys {
+        for key in &self.members {
             if let Ok(credential) = credentials.fetch(key.source()).await {
                 guarded.extend(self.pair(&credential));
                 guarded.push(credential);
@@ -151,7 +151,7 @@ impl Keys {
 
     /// Grows with every installation token.
     pub(super) fn generation(&self) -> u64 {
-        self.keys.iter().map(Key::generation).sum()
+        self.members.iter().map(Key::generation).sum()
     }
 
     /// `user:password`, whose base64 goes over the wire.
@@ -167,7 +167,7 @@ impl Key {
         match source {
             CredentialSource::GithubApp { app_id, private_key } => {
                 let app = GithubApp::new(app_id, config.base_url.clone(), tools.client.clone(), tools.clock.clone());
-                Self::App { app, private_key: *private_key }
+                Self::App { app: Box::new(app), private_key: *private_key }
             }
             stored => Self::Stored(stored),
         }
@@ -210,7 +210,7 @@ impl Key {
 impl Taken {
     /// Says how the upstream took the credential.
     pub(crate) fn report(&self, outcome: Outcome) {
-        let key = &self.keys.keys[self.lease.number()];
+        let key = &self.keys.members[self.lease.number()];
         if let (Outcome::Refused, Key::App { app, .. }, Some(scope)) = (outcome, key, &self.scope) {
             app.forget(scope);
         }

@@ -13,12 +13,21 @@ pub(super) struct Place {
     pub(super) secrets: Secrets,
     elsewhere: Secrets,
     environment: Arc<Mutex<HashMap<String, String>>>,
-    pub(super) folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Place {
-    pub(super) async fn open(url: &str) -> Self {
+    async fn open(url: &str) -> Self {
+        Self::open_in(tempfile::tempdir().unwrap(), url).await
+    }
+
+    pub(super) async fn in_a_file() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("gateway.db").display());
+        Self::open_in(folder, &url).await
+    }
+
+    async fn open_in(folder: tempfile::TempDir, url: &str) -> Self {
         let key = folder.path().join("master.key");
         let url = DatabaseUrl::try_from(url.to_owned()).unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
@@ -31,19 +40,11 @@ impl Place {
         Self { credentials, secrets, elsewhere, environment, folder }
     }
 
-    pub(super) async fn in_a_file() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut place = Self::open(&format!("sqlite://{}", folder.path().join("gateway.db").display())).await;
-        std::fs::write(folder.path().join("keep"), "").unwrap();
-        place.folder = folder;
-        place
-    }
-
-    pub(super) fn set_variable(&self, name: &str, value: &str) {
+    fn set_variable(&self, name: &str, value: &str) {
         self.environment.lock().unwrap().insert(name.to_owned(), value.to_owned());
     }
 
-    pub(super) async fn fetch(&self, source: &CredentialSource) -> Result<String, String> {
+    async fn fetch(&self, source: &CredentialSource) -> Result<String, String> {
         let fetched = self.credentials.fetch(source).await;
         fetched.map(|credential| credential.expose().to_owned()).map_err(|error| error.to_string())
     }

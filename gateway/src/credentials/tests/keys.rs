@@ -62,7 +62,7 @@ async fn a_credential_that_had_too_many_requests_is_replaced_by_the_next() {
     let error = keys.take(&place.credentials, WITH_FALLBACK).await.unwrap_err();
     assert!(matches!(error, TakeError::NoneReady { retry_after, .. } if retry_after > Duration::from_secs(25)));
     // Without a fallback the upstream itself may say no.
-    keys.take(&place.credentials, ALONE).await.unwrap();
+    assert!(keys.take(&place.credentials, ALONE).await.is_ok());
 }
 
 #[tokio::test]

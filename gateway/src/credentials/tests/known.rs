@@ -6,7 +6,7 @@ fn texts(snapshot: &Snapshot) -> Vec<&str> {
     snapshot.credentials.iter().map(Credential::expose).collect()
 }
 
-async fn known(place: &Place) -> Known {
+fn known(place: &Place) -> Known {
     let plain = keys(&[secret("a"), secret("b")], None, &tools());
     let basic = keys(&[secret("c")], Some("me"), &tools());
     Known::new(place.credentials.clone(), vec![plain, basic])
@@ -18,7 +18,7 @@ async fn every_configured_credential_is_known_with_its_pair() {
     for name in ["a", "c"] {
         set(&place.secrets, name, &format!("value of {name}")).await;
     }
-    let known = known(&place).await;
+    let known = known(&place);
     assert_eq!(texts(&known.snapshot().await), ["value of a", "me:value of c", "value of c"]);
 }
 
@@ -26,7 +26,7 @@ async fn every_configured_credential_is_known_with_its_pair() {
 async fn the_generation_grows_with_a_change_and_not_with_time() {
     let place = Place::in_a_file().await;
     set(&place.secrets, "a", "one").await;
-    let (known, start) = (known(&place).await, Instant::now());
+    let (known, start) = (known(&place), Instant::now());
     let first = known.snapshot_at(start).await.generation;
     set(&place.secrets, "unrelated", "value").await;
     assert_eq!(known.snapshot_at(start + 5 * VALID_FOR).await.generation, first);
@@ -41,7 +41,7 @@ async fn the_generation_grows_with_a_change_and_not_with_time() {
 async fn a_replaced_credential_stays_known_for_an_hour() {
     let place = Place::in_a_file().await;
     set(&place.secrets, "a", "old").await;
-    let (known, start) = (known(&place).await, Instant::now());
+    let (known, start) = (known(&place), Instant::now());
     known.snapshot_at(start).await;
     set(&place.secrets, "a", "new").await;
     assert_eq!(texts(&known.snapshot_at(start).await), ["old", "new"]);
@@ -54,7 +54,7 @@ async fn a_replaced_credential_stays_known_for_an_hour() {
 async fn a_secret_that_cannot_be_read_any_more_stays_known() {
     let place = Place::in_a_file().await;
     set(&place.secrets, "a", "one").await;
-    let (known, start) = (known(&place).await, Instant::now());
+    let (known, start) = (known(&place), Instant::now());
     known.snapshot_at(start).await;
     place.secrets.remove(&crate::SecretName::new("a").unwrap()).await.unwrap();
     assert_eq!(texts(&known.snapshot_at(start + VALID_FOR).await), ["one"]);
