@@ -91,7 +91,14 @@ pub struct McpGrantConfig {
     /// The name of an upstream of kind `mcp`.
     pub upstream: String,
     /// Tool names, as globs.
+    #[serde(default)]
     pub tools: Vec<String>,
+    /// Names of prompts, as globs.
+    #[serde(default)]
+    pub prompts: Vec<String>,
+    /// URIs of resources, as globs.
+    #[serde(default)]
+    pub resources: Vec<String>,
     /// The same, where a human has to approve.
     #[serde(default)]
     pub approve: Vec<String>,
