@@ -30,14 +30,14 @@ pub const LONGEST_COMMIT: usize = 1 << 20;
 pub struct Limits {
     /// Commits, each of which takes about 120 bytes of memory.
     pub commits: usize,
-    /// The content of all commits together, which is kept on disk beyond the first MiB, in bytes.
+    /// The content of all commits together, which is kept on disk beyond the first 256 KiB, in bytes.
     pub commit_bytes: u64,
     /// All that is inflated, against a small pack that becomes a large one, in bytes.
     pub inflated: u64,
 }
 
 impl Default for Limits {
-    /// 50,000 commits of 256 MiB together, 8 GiB inflated: less than 8 MiB of memory.
+    /// 50,000 commits of 256 MiB together, 8 GiB inflated: less than 10 MiB of memory, and less than 2 MiB if there are few commits.
     fn default() -> Self {
         Self { commits: 50_000, commit_bytes: 256 << 20, inflated: 8 << 30 }
     }
@@ -81,7 +81,7 @@ pub enum BadPack {
     InflatesTooFar(u64),
 }
 
-/// Reads a whole pack, from `PACK` to the end of `source`, and returns the commits in it. Commits beyond the first MiB are kept in an
+/// Reads a whole pack, from `PACK` to the end of `source`, and returns the commits in it. Commits beyond the first 256 KiB are kept in an
 /// unnamed file in `scratch` meanwhile. Blocks: call it where blocking is allowed.
 pub fn read_commits(
     source: impl Read,

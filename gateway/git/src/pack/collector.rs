@@ -1,6 +1,7 @@
 //! Keeps the commits of a pack while it is read, with their content, which deltas may be against.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use tempfile::SpooledTempFile;
@@ -10,7 +11,7 @@ use super::{BadPack, Base, Limits};
 use crate::object_id::{Hasher, ObjectFormat};
 
 /// So much content is held in memory, in bytes.
-const IN_MEMORY: usize = 1 << 20;
+const IN_MEMORY: usize = 256 << 10;
 
 /// The commits that were seen so far.
 pub(super) struct Collector {
@@ -29,7 +30,7 @@ pub(super) struct Collector {
 #[derive(Clone, Copy)]
 pub(super) struct Content {
     start: u64,
-    length: u32,
+    length: NonZeroU32,
 }
 
 impl Collector {
@@ -56,7 +57,7 @@ impl Collector {
     }
 
     pub(super) fn content(&mut self, at: Content) -> io::Result<Vec<u8>> {
-        let mut content = vec![0; at.length as usize];
+        let mut content = vec![0; at.length.get() as usize];
         self.scratch.seek(SeekFrom::Start(at.start))?;
         self.scratch.read_exact(&mut content)?;
         Ok(content)
@@ -78,8 +79,10 @@ impl Collector {
     }
 
     fn keep(&mut self, number: usize, content: &[u8]) -> Result<(), BadPack> {
-        let kept = Content { start: self.written, length: u32::try_from(content.len()).map_err(|_| BadPack::Entry)? };
-        self.written += u64::from(kept.length);
+        let length = u32::try_from(content.len()).ok().and_then(NonZeroU32::new);
+        let length = length.expect("a commit has a tree, and is not longer than the longest");
+        let kept = Content { start: self.written, length };
+        self.written += u64::from(length.get());
         if self.written > self.limits.commit_bytes {
             return Err(BadPack::CommitsTooLarge(self.limits.commit_bytes));
         }
