@@ -51,6 +51,9 @@ pub enum Command {
     /// Real credentials, encrypted at rest
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// Requests that are held until a human has answered
+    #[command(subcommand)]
+    Approvals(ApprovalsCommand),
     /// What was asked of the gateway
     Audit(AuditArgs),
     /// What it cost
@@ -153,6 +156,17 @@ pub enum TokenCommand {
     },
     /// List the tokens, never their values
     List,
+    /// Give a token a new text under the same id, or all tokens of a consumer; printed this once
+    Rotate {
+        /// The public id of a token, or the name of a consumer
+        id: String,
+        /// For so long the old text stays good
+        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = overlap)]
+        overlap: Duration,
+        /// How long the new text works [default: as long as the old one did]
+        #[arg(long, value_name = "TIME", value_parser = duration)]
+        ttl: Option<Duration>,
+    },
     /// End a token at once, or all tokens of a consumer
     Revoke {
         /// The public id of a token, or the name of a consumer
@@ -175,6 +189,47 @@ pub enum SecretCommand {
         /// Its name
         name: String,
     },
+}
+
+/// `doorward approvals …`
+#[derive(Debug, Subcommand)]
+pub enum ApprovalsCommand {
+    /// List the requests that wait
+    List {
+        /// Those of the last thirty days too, with what became of them
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show one request with what a human needs to decide
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Let a request through
+    Approve {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        answer: AnswerArgs,
+    },
+    /// Refuse a request
+    Deny {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        answer: AnswerArgs,
+    },
+}
+
+/// Who answers a held request, and why.
+#[derive(Debug, Args)]
+pub struct AnswerArgs {
+    /// Why; the agent is told
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Who answers [default: the user of this machine]
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
 }
 
 /// `doorward audit`
@@ -205,6 +260,12 @@ fn duration(text: &str) -> Result<Duration, String> {
     if duration.is_zero() { Err("write a time longer than that".to_owned()) } else { Ok(duration) }
 }
 
+/// The same, or `0s`.
+fn overlap(text: &str) -> Result<Duration, String> {
+    let HumanDuration(duration) = text.parse().map_err(|error: UnitError| error.to_string())?;
+    Ok(duration)
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -232,7 +293,13 @@ mod tests {
             "doorward chat Doorward",
             "doorward worker create alice --runtime builtin --model m --grant g",
             "doorward token mint --consumer ci --grant a --grant b --ttl 30d --json",
+            "doorward token rotate tok_1 --overlap 60s",
+            "doorward token rotate ci --overlap 0s --ttl 1h --json",
             "doorward token revoke ci",
+            "doorward approvals list --all --json",
+            "doorward approvals show k7f3",
+            "doorward approvals approve k7f3 --by me",
+            "doorward approvals deny k7f3 --reason text",
             "doorward secret set openai",
             "doorward audit --consumer ci --limit 5",
             "doorward usage --since 24h",
@@ -251,6 +318,10 @@ mod tests {
             "doorward token mint",
             "doorward token mint --consumer a --ttl soon",
             "doorward token mint --consumer a --ttl 0s",
+            "doorward token rotate a --ttl 0s",
+            "doorward token rotate a --overlap soon",
+            "doorward approvals approve",
+            "doorward approvals",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -1,5 +1,6 @@
 //! What each command does. A command opens only what it needs, so that it works whether or not doorward is running.
 
+mod approvals;
 mod audit;
 mod check;
 mod init;
@@ -48,6 +49,7 @@ pub(crate) async fn run(cli: Cli, world: &World) -> Result<(), Failure> {
         Command::Worker(command) => worker::run(command, &context).await,
         Command::Token(command) => token::run(command, &context).await,
         Command::Secret(command) => secret::run(command, &context).await,
+        Command::Approvals(command) => approvals::run(command, &context).await,
         Command::Audit(args) => audit::list(&args, &context).await,
         Command::Usage(args) => audit::usage(&args, &context).await,
     }

@@ -71,8 +71,7 @@ impl Approvals {
 
     /// One request, whatever became of it.
     pub async fn get(&self, id: &ApprovalId) -> Result<Option<ApprovalRecord>, StoreError> {
-        let row =
-            sqlx::query(record::GET).bind(id.as_str()).fetch_optional(self.database.reader()).await?;
+        let row = sqlx::query(record::GET).bind(id.as_str()).fetch_optional(self.database.reader()).await?;
         row.map(|row| ApprovalRecord::of(&row, self.now())).transpose()
     }
 
@@ -117,10 +116,12 @@ impl Approvals {
     pub async fn purge(&self) -> Result<u64, StoreError> {
         let now = self.now();
         let mut tx = self.database.write().await?;
-        sqlx::query("UPDATE approval SET state = 'withdrawn', holder = NULL WHERE state = 'open' AND lease_until <= $1")
-            .bind(now.as_millis())
-            .execute(tx.connection())
-            .await?;
+        sqlx::query(
+            "UPDATE approval SET state = 'withdrawn', holder = NULL WHERE state = 'open' AND lease_until <= $1",
+        )
+        .bind(now.as_millis())
+        .execute(tx.connection())
+        .await?;
         let done = sqlx::query("DELETE FROM approval WHERE created_at < $1 AND state <> 'open'")
             .bind(now.as_millis().saturating_sub(KEPT))
             .execute(tx.connection())
@@ -144,12 +145,10 @@ impl Approvals {
             return Ok(());
         }
         let mut tx = self.database.write().await?;
-        sqlx::query(
-            "UPDATE approval SET state = 'withdrawn', holder = NULL WHERE state = 'open' AND holder <> $1",
-        )
-        .bind(&*self.holder)
-        .execute(tx.connection())
-        .await?;
+        sqlx::query("UPDATE approval SET state = 'withdrawn', holder = NULL WHERE state = 'open' AND holder <> $1")
+            .bind(&*self.holder)
+            .execute(tx.connection())
+            .await?;
         tx.commit().await
     }
 

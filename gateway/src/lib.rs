@@ -19,7 +19,10 @@
 
 mod admin;
 mod admin_token;
-#[expect(dead_code, reason = "the walk of a call does not hold requests yet")]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "the walk of a call does not hold requests yet")
+)]
 mod approvals;
 mod audit;
 #[expect(dead_code, unused_imports, reason = "the walk of a call is about to use it")]

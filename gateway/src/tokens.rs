@@ -258,11 +258,13 @@ impl Tokens {
     /// The tokens that were revoked and would otherwise still be good: few, and independent of any other machine's clock.
     pub(crate) async fn revoked(&self) -> Result<HashSet<TokenDigest>, StoreError> {
         let now = self.clock.now().as_millis();
-        let rows = sqlx::query("SELECT digest FROM token WHERE revoked_at IS NOT NULL AND revoked_at <= $1 AND expires_at > $2")
-            .bind(now)
-            .bind(now)
-            .fetch_all(self.database.reader())
-            .await?;
+        let rows = sqlx::query(
+            "SELECT digest FROM token WHERE revoked_at IS NOT NULL AND revoked_at <= $1 AND expires_at > $2",
+        )
+        .bind(now)
+        .bind(now)
+        .fetch_all(self.database.reader())
+        .await?;
         rows.iter().map(digest_of).collect()
     }
 }

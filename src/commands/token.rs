@@ -2,7 +2,7 @@
 
 use doorward_base::Timestamp;
 use doorward_gateway::config::check_known;
-use doorward_gateway::{ConsumerName, TokenRecord, Tokens};
+use doorward_gateway::{ConsumerName, MintedToken, Rotation, TokenId, TokenRecord, Tokens};
 use serde_json::json;
 
 use super::Context;
@@ -21,6 +21,10 @@ pub(super) async fn run(command: TokenCommand, context: &Context<'_>) -> Result<
             show_minted(&minted, context.json);
         }
         TokenCommand::List => list(&tokens.list().await?, context),
+        TokenCommand::Rotate { id, overlap, ttl } => {
+            let rotated = tokens.rotate(&id, Rotation { overlap, ttl }).await?;
+            show_rotated(&rotated, TokenId::is_named_by(&id), context.json);
+        }
         TokenCommand::Revoke { id } => {
             let revoked = tokens.revoke(&id).await?;
             if revoked == 0 {
@@ -39,17 +43,11 @@ pub(super) async fn run(command: TokenCommand, context: &Context<'_>) -> Result<
 }
 
 /// The only time that the text of a token is seen.
-fn show_minted(minted: &doorward_gateway::MintedToken, json: bool) {
-    let record = &minted.record;
+fn show_minted(minted: &MintedToken, json: bool) {
     if json {
-        return terminal::say_json(&json!({
-            "id": record.id,
-            "token": minted.token.expose(),
-            "consumer": record.consumer,
-            "grants": record.grants,
-            "expires_at": record.expires_at.to_string(),
-        }));
+        return terminal::say_json(minted);
     }
+    let record = &minted.record;
     terminal::say(minted.token.expose());
     terminal::tell(format_args!(
         "token {} of {} for {}, until {}; it is not shown again",
@@ -58,6 +56,19 @@ fn show_minted(minted: &doorward_gateway::MintedToken, json: bool) {
         record.grants.join(", "),
         record.expires_at
     ));
+}
+
+/// The same for new texts; one object for an id, a list for the name of a consumer.
+fn show_rotated(rotated: &[MintedToken], by_id: bool, json: bool) {
+    if json && !by_id {
+        return terminal::say_json(&json!({"tokens": rotated}));
+    }
+    for minted in rotated {
+        show_minted(minted, json);
+        if let Some(until) = minted.record.old_text_until.filter(|_| !json) {
+            terminal::tell(format_args!("the token before it is good until {until}"));
+        }
+    }
 }
 
 fn list(records: &[TokenRecord], context: &Context<'_>) {
@@ -82,6 +93,9 @@ fn state(record: &TokenRecord, now: Timestamp) -> String {
     match record.revoked_at {
         Some(at) => format!("revoked {at}"),
         None if record.expires_at <= now => "expired".to_owned(),
-        None => "good".to_owned(),
+        None => match record.old_text_until {
+            Some(until) => format!("good, rotated at {}, old text until {until}", record.created_at),
+            None => "good".to_owned(),
+        },
     }
 }
