@@ -103,6 +103,14 @@ pub(super) static COMMIT_AUTOFIX: Meaning = meaning(&["target_ref"], |asked| {
     Ok(vec![asked.does(Verb::SecurityWrite), asked.moves(target, RefChange::CreateOrFastForward)])
 });
 
+/// An issue may be closed as the duplicate of one anywhere.
+pub(super) static UPDATE_ISSUE: Meaning = meaning(&["duplicate_issue_id"], |asked| {
+    if asked.fields.raw("duplicate_issue_id").is_some() {
+        return Err(RestRefused::NamesById);
+    }
+    Ok(vec![asked.does(Verb::IssuesWrite)])
+});
+
 /// The branch, and in a fork even the repository, is the pull request's and not told.
 pub(super) static UPDATE_PULL_BRANCH: Meaning =
     meaning(&[], |asked| Ok(vec![asked.does(Verb::PullsWrite), asked.moves(None, RefChange::CreateOrFastForward)]));
@@ -123,8 +131,10 @@ pub(super) static OPEN_PULL: Meaning = meaning(&["head", "head_repo"], |asked| {
 
 /// Either side may be `OWNER:REPO:BRANCH`. `OWNER:BRANCH` means some fork, of whatever name.
 pub(super) static COMPARE: Meaning = meaning(&[], |asked| {
+    let sides = asked.hole.split_once("...").filter(|(base, head)| !base.contains("..") && !head.contains(".."));
+    let (base, head) = sides.ok_or(RestRefused::Ref("a comparison is `BASE...HEAD`"))?;
     let mut effects = vec![asked.does(Verb::Read)];
-    for side in asked.hole.split("...") {
+    for side in [base, head] {
         match *side.splitn(3, ':').collect::<Vec<_>>() {
             [_] => {}
             [owner, _] if owner.eq_ignore_ascii_case(asked.owner()) => {}

@@ -41,6 +41,7 @@ fn request_of(method: Method, template: &str, body: &str) -> Result<RestRequest,
     let hole = |part: &str| match part {
         "{n}" => "7".to_owned(),
         "{ref*}" => "heads/x".to_owned(),
+        "{basehead*}" => "x...y".to_owned(),
         part if part.starts_with('{') => "x".to_owned(),
         part => part.to_owned(),
     };
@@ -55,6 +56,7 @@ fn body_with(keys: &[&str]) -> String {
         "ref" => r#""ref":"refs/heads/x""#.to_owned(),
         "force" => r#""force":true"#.to_owned(),
         "draft" => r#""draft":false"#.to_owned(),
+        "duplicate_issue_id" => r#""duplicate_issue_id":null"#.to_owned(),
         key => format!(r#""{key}":"x""#),
     };
     format!("{{{}}}", keys.iter().map(value).collect::<Vec<_>>().join(","))

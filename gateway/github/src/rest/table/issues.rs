@@ -27,7 +27,7 @@ pub(super) const ROWS: &[Row] = &[
     (&[Get], "issues/events", Does(&[Read])),
     (&[Get], "issues/events/{n}", Does(&[Read])),
     (&[Get], "issues/{n}", Does(&[Read])),
-    (&[Patch], "issues/{n}", Does(&[IssuesWrite])),
+    (&[Patch], "issues/{n}", Asks(&meaning::UPDATE_ISSUE)),
     (&[Post, Delete], "issues/{n}/assignees", Does(&[IssuesWrite])),
     (&[Get], "issues/{n}/assignees/{assignee}", Does(&[Read])),
     (&[Get], "issues/{n}/comments", Does(&[Read])),

@@ -71,6 +71,8 @@ fn what_reaches_unnamed_repositories_or_the_account_is_refused() {
     }
     assert_eq!(below("POST", "/issues/7/sub_issues", r#"{"sub_issue_id":8}"#), RestRefused::NamesById);
     assert_eq!(below("DELETE", "/issues/7/dependencies/blocked_by/8", ""), RestRefused::NamesById);
+    let duplicate = r#"{"state":"closed","duplicate_issue_id":8}"#;
+    assert_eq!(below("PATCH", "/issues/7", duplicate), RestRefused::NamesById);
     let analysis = below("POST", "/code-scanning/codeql/variant-analyses", "{}");
     assert_eq!(analysis, RestRefused::ReachesOtherRepositories);
     assert_eq!(below("GET", "/compare/main...me:x", ""), RestRefused::OtherRepositoryUnnamed);
@@ -133,6 +135,9 @@ fn a_ref_that_is_missing_or_reads_in_two_ways_is_refused() {
         ("POST", "/merges", r#"{"base":"HEAD"}"#),
         ("POST", "/releases", r#"{"tag_name":"refs/heads/main"}"#),
         ("POST", "/branches/x/rename", r#"{"new_name":"a..b"}"#),
+        ("GET", "/compare/main", ""),
+        ("GET", "/compare/acme:x..me:y", ""),
+        ("GET", "/compare/main...acme:x..me:y", ""),
     ] {
         assert!(matches!(below(method, path, body), RestRefused::Ref(_)), "{method} {path} {body}");
     }
