@@ -77,3 +77,54 @@ impl<'a> Walker<'a> {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ObjectFormat;
+
+    fn id(byte: u8) -> ObjectId {
+        ObjectId::from_bytes(ObjectFormat::Sha1, &[byte; 20]).unwrap()
+    }
+
+    /// 9 → 8 and 7, 8 → 6, 7 → 6, 6 → 5, 4 → 5; 5 is not in the pack.
+    fn commits() -> Commits {
+        let mut commits = Commits::default();
+        for (child, parents) in [(9, [8, 7].as_slice()), (8, &[6]), (7, &[6]), (6, &[5]), (4, &[5])] {
+            commits.add(id(child), &parents.iter().map(|byte| id(*byte)).collect::<Vec<_>>());
+        }
+        commits
+    }
+
+    #[test]
+    fn every_way_of_parents_is_walked_and_no_other() {
+        let commits = commits();
+        for old in 5..=8 {
+            assert!(proves_fast_forward(&id(old), &id(9), &commits), "{old}");
+        }
+        for (old, new) in [(4, 9), (9, 9), (9, 8), (7, 8), (5, 5), (6, 5), (1, 9), (5, 1)] {
+            assert!(!proves_fast_forward(&id(old), &id(new), &commits), "{old} {new}");
+        }
+    }
+
+    #[test]
+    fn a_shallow_commit_has_no_parents() {
+        let commits = commits();
+        let reaches = |shallow: &[u8]| {
+            let shallow: Vec<_> = shallow.iter().map(|byte| id(*byte)).collect();
+            Walker::new(&commits, &shallow).reaches(&id(5), &id(9))
+        };
+        assert!(reaches(&[]) && reaches(&[5]) && reaches(&[8]) && reaches(&[1]));
+        assert!(!reaches(&[6]) && !reaches(&[8, 7]) && !reaches(&[9]));
+    }
+
+    #[test]
+    fn all_walks_of_a_push_share_their_steps() {
+        let commits = commits();
+        let mut walker = Walker::new(&commits, &[]);
+        walker.steps_left = 6;
+        assert!(walker.reaches(&id(5), &id(9)), "takes four steps at most");
+        assert!(!walker.reaches(&id(4), &id(9)));
+        assert!(!walker.reaches(&id(5), &id(6)), "no step is left");
+    }
+}

@@ -79,3 +79,54 @@ fn plain(text: &str) -> String {
     let end = text.floor_char_boundary(LONGEST_TEXT);
     text[..end].chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pkt_line::{Decoder, Packet};
+    use crate::push::{PushReader, Request};
+
+    fn push(refs: usize, capabilities: &str) -> Push {
+        let mut body = Vec::new();
+        for number in 0..refs {
+            let capabilities = if number == 0 { format!("\0{capabilities}") } else { String::new() };
+            let line = format!("{} {} refs/heads/{number}{capabilities}", "1".repeat(40), "0".repeat(40));
+            write_data(&mut body, line.as_bytes());
+        }
+        write_flush(&mut body);
+        let mut reader = PushReader::default();
+        reader.read(&body).unwrap();
+        let Ok(Request::Push(push)) = reader.end() else { panic!("a push") };
+        push
+    }
+
+    fn packets(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+        let (mut decoder, mut packets) = (Decoder::default(), Vec::new());
+        while let Some(packet) = decoder.next(&mut bytes).unwrap() {
+            packets.push(if let Packet::Data(data) = packet { data.to_vec() } else { b"flush".to_vec() });
+        }
+        packets
+    }
+
+    #[test]
+    fn a_report_that_is_longer_than_a_line_goes_over_several() {
+        let push = push(5000, "report-status side-band-64k");
+        let body = refuse_push(&push, |_| Some("no".to_owned()), &[]);
+        let bands = packets(&body);
+        assert!(bands.len() > 2 && bands.last().unwrap() == b"flush");
+        assert!(bands[..bands.len() - 1].iter().all(|band| band[0] == 1));
+        let report: Vec<u8> = bands[..bands.len() - 1].iter().flat_map(|band| band[1..].to_vec()).collect();
+        let lines = packets(&report);
+        assert_eq!((lines[0].as_slice(), lines.len()), (b"unpack ok\n".as_slice(), 5002));
+        assert_eq!(lines[5000], b"ng refs/heads/4999 no\n");
+    }
+
+    #[test]
+    fn a_reason_is_one_line_of_bounded_length() {
+        let reason = format!("a\r\n\u{1b}[31mb{}", "é".repeat(1000));
+        let lines = packets(&refuse_push(&push(1, "report-status"), |_| Some(reason.clone()), &["not shown"]));
+        let line = String::from_utf8(lines[1].clone()).unwrap();
+        assert!(line.starts_with("ng refs/heads/0 a   [31mbé") && line.ends_with("é\n") && line.len() < 1100, "{line}");
+        assert!(error(&reason).len() < 1100);
+    }
+}

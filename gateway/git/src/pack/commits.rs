@@ -47,7 +47,7 @@ impl Commits {
     }
 
     /// Adds a commit, unless it is there.
-    pub(super) fn add(&mut self, id: ObjectId, parents: &[ObjectId]) -> u32 {
+    pub(crate) fn add(&mut self, id: ObjectId, parents: &[ObjectId]) -> u32 {
         let number = self.number_or_new(id);
         if self.ranges[number as usize].is_none() {
             let start = self.end_of_parents();

@@ -2,7 +2,7 @@
 
 use doorward_git::ObjectFormat;
 use doorward_git::ancestry::{Change, changes};
-use doorward_git::pack::{Limits, read_commits};
+use doorward_git::pack::{Commits, Limits, read_commits};
 
 use crate::support::{Git, read};
 
@@ -12,17 +12,20 @@ fn check(git: &Git, body: &[u8]) -> Vec<(String, Change)> {
         let format = push.capabilities.object_format;
         read_commits(pack.as_slice(), format, Limits::default(), git.folder.path()).unwrap()
     } else {
-        Default::default()
+        Commits::default()
     };
     let changes = changes(&push, &commits);
     changes.into_iter().map(|(command, change)| (command.name.to_string(), change)).collect()
 }
 
+fn taken_by_server(git: &Git, body: &[u8]) -> String {
+    String::from_utf8_lossy(&git.with(&git.server(), &["receive-pack", "--stateless-rpc", "."], body)).into_owned()
+}
+
 fn changes_of(git: &Git, arguments: &[&str]) -> Vec<(String, Change)> {
     let body = git.body_of_push(&git.client(), arguments);
     let changes = check(git, &body);
-    let answer = git.with(&git.server(), &["receive-pack", "--stateless-rpc", "."], &body);
-    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let answer = taken_by_server(git, &body);
     assert!(answer.contains("unpack ok") && !answer.contains("ng "), "git takes the very same bytes: {answer}");
     changes
 }
@@ -137,4 +140,25 @@ fn push_options_are_seen() {
     let (push, pack) = git.read_push(&["--push-option=ci.skip", ".", "main"]);
     assert_eq!(push.options, ["ci.skip"]);
     assert!(pack.starts_with(b"PACK"));
+}
+
+/// What is proven here starts from where the client says the ref is, so this is what all of it stands on.
+#[test]
+fn a_server_refuses_a_push_that_says_wrongly_where_a_ref_is() {
+    let git = with_main(ObjectFormat::Sha1);
+    git.commit("three");
+    let forward = git.body_of_push(&git.client(), &[".", "main"]);
+    let create = git.body_of_push(&git.client(), &[".", "main:new"]);
+    git.git(&["checkout", "-q", "-b", "other", "HEAD~1"]);
+    git.commit("kept");
+    git.push("other:main");
+    git.push("other:new");
+    assert_eq!(check(&git, &forward), one("refs/heads/main", Change::FastForward));
+    assert_eq!(check(&git, &create), one("refs/heads/new", Change::Create));
+    for (name, body) in [("main", forward), ("new", create)] {
+        let answer = taken_by_server(&git, &body);
+        assert!(answer.contains(&format!("ng refs/heads/{name}")), "{answer}");
+        let kept = git.run(&git.server(), &["rev-parse", name]);
+        assert_eq!(kept, git.git(&["rev-parse", "other"]));
+    }
 }
