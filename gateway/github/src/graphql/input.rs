@@ -1,0 +1,131 @@
+//! Values of arguments and variables.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::rc::Rc;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+/// A value with its variables in place. Parts are shared: a variable of megabytes may be used many times.
+#[derive(Debug, PartialEq)]
+pub(super) enum Input {
+    /// A variable without a value: as if the argument or field were not there.
+    Absent,
+    /// A variable that the operation does not declare. It is nothing that any check accepts.
+    Undeclared,
+    Null,
+    Bool(bool),
+    Number(String),
+    /// A string, or an enum's value: JSON does not tell them apart.
+    Text(String),
+    List(Vec<Rc<Self>>),
+    /// Each key once.
+    Object(Vec<(String, Rc<Self>)>),
+}
+
+impl Input {
+    pub(super) fn text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// Neither a value nor an explicit null.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::Absent | Self::Null)
+    }
+
+    /// Node ids: one, or a list that GraphQL would make of one. `None` if anything else is there.
+    pub(super) fn ids(&self) -> Option<Vec<&str>> {
+        match self {
+            Self::Absent | Self::Null => Some(Vec::new()),
+            Self::Text(id) | Self::Number(id) => Some(vec![id]),
+            Self::List(items) => {
+                let ids = items.iter().map(|item| item.ids()).collect::<Option<Vec<_>>>()?;
+                Some(ids.into_iter().flatten().collect())
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn fields(&self) -> Option<&[(String, Rc<Self>)]> {
+        if let Self::Object(fields) = self { Some(fields) } else { None }
+    }
+
+    /// The value of a key of an object; absent if it is none.
+    pub(super) fn get(&self, key: &str) -> &Self {
+        let found = self.fields().unwrap_or_default().iter().find(|(name, _)| name == key);
+        found.map_or(&Self::Absent, |(_, value)| value)
+    }
+
+    /// The values of a list, or the one that GraphQL would make a list of.
+    pub(super) fn items(&self) -> Vec<&Self> {
+        match self {
+            Self::List(items) => items.iter().map(Rc::as_ref).collect(),
+            Self::Absent | Self::Null => Vec::new(),
+            one => vec![one],
+        }
+    }
+}
+
+/// From JSON. A key that is given twice is an error, in the innermost object too.
+impl<'de> Deserialize<'de> for Input {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(InputVisitor)
+    }
+}
+
+struct InputVisitor;
+
+impl<'de> Visitor<'de> for InputVisitor {
+    type Value = Input;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value without a key given twice")
+    }
+
+    fn visit_unit<E>(self) -> Result<Input, E> {
+        Ok(Input::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Input, E> {
+        Ok(Input::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Input, E> {
+        Ok(Input::Number(value.to_string()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Input, E> {
+        Ok(Input::Number(value.to_string()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Input, E> {
+        Ok(Input::Number(value.to_string()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Input, E> {
+        Ok(Input::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Input, E> {
+        Ok(Input::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Input, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element::<Input>()? {
+            list.push(Rc::new(item));
+        }
+        Ok(Input::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Input, A::Error> {
+        let (mut fields, mut keys) = (Vec::new(), HashSet::new());
+        while let Some((key, value)) = entries.next_entry::<String, Input>()? {
+            if !keys.insert(key.clone()) {
+                return Err(A::Error::custom("a key is given twice"));
+            }
+            fields.push((key, Rc::new(value)));
+        }
+        Ok(Input::Object(fields))
+    }
+}
