@@ -233,6 +233,8 @@ fn what_tells_of_no_repository_reads_the_service() {
         ("POST", "/markdown/raw", "# plain text", "read"),
         ("GET", "/search/issues?q=is:open+repo:acme/widgets&per_page=5", "", "read"),
         ("GET", "/search/code?q=main%20repo%3Aacme%2Fwidgets+repo:me/fork", "", "read; read on me/fork"),
+        ("GET", "/search/issues?q=label:%22good+first+issue%22+repo:acme/widgets+%22it+breaks%22", "", "read"),
+        ("GET", "/search/commits?q=%22fix%22+repo:acme/widgets", "", "read"),
         ("GET", "/repos/Acme/Widgets.git", "", "read"),
     ] {
         assert_eq!(effects(method, path, body), expected, "{method} {path} {body}");
