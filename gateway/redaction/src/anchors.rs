@@ -21,8 +21,8 @@ pub(crate) struct Anchors {
     places: Zeroizing<Vec<u8>>,
     /// How much of a hash is no part of a slot's number.
     shift: u32,
-    /// Sorted.
-    anchors: Zeroizing<Vec<u64>>,
+    /// The anchors themselves.
+    sorted: Zeroizing<Vec<u64>>,
 }
 
 fn piece_at(bytes: &[u8], at: usize) -> Option<[u8; PIECE]> {
@@ -32,18 +32,18 @@ fn piece_at(bytes: &[u8], at: usize) -> Option<[u8; PIECE]> {
 impl Anchors {
     pub(crate) fn new(patterns: &[Zeroizing<Vec<u8>>]) -> Self {
         let slots = (patterns.len() * SLOTS_EACH).next_power_of_two().clamp(FEWEST_SLOTS, MOST_SLOTS);
-        let anchors = Zeroizing::new(Vec::with_capacity(patterns.len()));
+        let sorted = Zeroizing::new(Vec::with_capacity(patterns.len()));
         let shift = u32::BITS - slots.trailing_zeros();
-        let mut made = Self { places: Zeroizing::new(vec![0; slots]), shift, anchors };
+        let mut made = Self { places: Zeroizing::new(vec![0; slots]), shift, sorted };
         for anchor in patterns.iter().filter_map(|pattern| pattern.first_chunk::<ANCHOR>()) {
-            made.anchors.push(u64::from_le_bytes(*anchor));
+            made.sorted.push(u64::from_le_bytes(*anchor));
             for (place, piece) in anchor.array_windows::<PIECE>().enumerate() {
                 let slot = made.slot(*piece);
                 made.places[slot] |= 1 << place;
             }
         }
-        made.anchors.sort_unstable();
-        made.anchors.dedup();
+        made.sorted.sort_unstable();
+        made.sorted.dedup();
         made
     }
 
@@ -83,7 +83,7 @@ impl Anchors {
         (0..STRIDE).rev().filter(|place| places & 1 << place != 0).find_map(|place| {
             let start = look.checked_sub(place).filter(|&start| start >= from)?;
             let anchor = u64::from_le_bytes(*bytes.get(start..)?.first_chunk()?);
-            self.anchors.binary_search(&anchor).is_ok().then_some(start)
+            self.sorted.binary_search(&anchor).is_ok().then_some(start)
         })
     }
 }

@@ -52,8 +52,7 @@ pub(crate) fn begins(byte: u8) -> bool {
 pub(crate) fn read(bytes: &[u8]) -> Sequence {
     match bytes {
         [b'\\' | b'%' | b'&'] => Sequence::Begun,
-        [b'%', digits @ ..] => hex_byte(digits),
-        [b'\\', b'x', digits @ ..] => hex_byte(digits),
+        [b'%', digits @ ..] | [b'\\', b'x', digits @ ..] => hex_byte(digits),
         [b'\\', b'u', digits @ ..] => utf16(digits),
         [b'\\', letter] => short(*letter).map_or(Sequence::No, Sequence::Byte),
         [b'&', b'#', number @ ..] => numbered(number),

@@ -9,6 +9,8 @@
 //! The renderings that are found: the secret itself, base64 and URL-safe base64 at any alignment, hexadecimal of one case, UTF-16;
 //! each also with any of its characters written as a percent-encoding, an escape of JSON or an HTML entity, in up to three layers;
 //! with `\n`, `\r\n` or nothing between its lines; with line breaks after the first eight characters.
+//! Each layer takes off escapes of all kinds at once. So a secret that has `\\`, `%` or `&` in it can be missed under two layers of different
+//! kinds, if the outer one left some of these characters as they were; no encoder in use does so.
 //!
 //! ```
 //! use std::sync::Arc;

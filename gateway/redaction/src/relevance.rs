@@ -105,10 +105,9 @@ impl Relevance {
 
     fn backslash_before(&self, bytes: &[u8], depth: usize) -> bool {
         match *bytes {
-            [] => true,
             [b'u', b'0', b'0', ref rest @ ..] => self.beyond_ascii || self.percent_before(rest, depth),
             [b'u', high, low, ..] if !escapes::begins(high) && !escapes::begins(low) => self.beyond_ascii,
-            [b'u', ..] => true,
+            [] | [b'u', ..] => true,
             [b'x', ref rest @ ..] => self.percent_before(rest, depth),
             [byte, ref rest @ ..] => {
                 escapes::short(byte).map_or(escapes::begins(byte), |byte| self.meant(byte, rest, depth))

@@ -164,7 +164,9 @@ impl Scanner {
         for level in 0..LAYERS {
             let mut units = Vec::new();
             self.layers[level].finish(&mut units);
-            units.into_iter().for_each(|unit| self.feed(secrets, level + 1, unit));
+            for unit in units {
+                self.feed(secrets, level + 1, unit);
+            }
         }
         self.views.iter_mut().for_each(View::forget);
     }
