@@ -1,14 +1,17 @@
 //! The operation that will run, with its variables in place.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use apollo_parser::{Parser, cst};
 
 use super::body::Body;
 use super::input::Input;
-use super::{GraphqlRefused, MAX_DEPTH, MAX_FIELDS, MAX_TEXT};
+use super::{GraphqlRefused, MAX_DEPTH, MAX_FIELDS};
+
+/// The parser counts several steps for a level of braces; that these are few is checked before.
+const MAX_RECURSION: usize = MAX_DEPTH * 4;
 
 /// What an operation is. Subscriptions are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +25,7 @@ pub(super) struct Document {
     pub(super) kind: OperationKind,
     pub(super) selections: Vec<Selection>,
     fragments: HashMap<String, Vec<Selection>>,
-    /// How many fields may still be visited, so that fragments within fragments cannot multiply without end.
+    /// How many fields, fragments and values may still be visited, so that they cannot multiply without end.
     left: Cell<usize>,
 }
 
@@ -73,7 +76,7 @@ impl Field {
 impl Document {
     /// Parses the text and chooses the operation. [`super::text::check`] has to have passed.
     pub(super) fn parse(body: &Body) -> Result<Self, GraphqlRefused> {
-        let tree = Parser::new(&body.query).recursion_limit(MAX_DEPTH * 4).token_limit(MAX_TEXT).parse();
+        let tree = Parser::new(&body.query).recursion_limit(MAX_RECURSION).parse();
         if let Some(error) = tree.errors().next() {
             return Err(GraphqlRefused::Text(error.message().to_owned()));
         }
@@ -104,20 +107,26 @@ impl Document {
         if depth > MAX_DEPTH {
             return Err(GraphqlRefused::TooDeep);
         }
-        let (mut found, mut within, mut seen) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut found, mut within, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         self.flatten(selections, &mut within, &mut seen, &mut found)?;
-        let left = self.left.get().checked_sub(found.len()).ok_or(GraphqlRefused::TooMany)?;
-        self.left.set(left);
         Ok(found)
+    }
+
+    /// Counts what is visited, however often a fragment or a variable is used.
+    pub(super) fn spend(&self, count: usize) -> Result<(), GraphqlRefused> {
+        let left = self.left.get().checked_sub(count).ok_or(GraphqlRefused::TooMany)?;
+        self.left.set(left);
+        Ok(())
     }
 
     fn flatten<'a>(
         &'a self,
         selections: &'a [Selection],
         within: &mut Vec<&'a str>,
-        seen: &mut Vec<&'a str>,
+        seen: &mut HashSet<&'a str>,
         found: &mut Vec<&'a Field>,
     ) -> Result<(), GraphqlRefused> {
+        self.spend(selections.len())?;
         for selection in selections {
             match selection {
                 Selection::Field(field) => found.push(field),
@@ -129,8 +138,7 @@ impl Document {
                         return Err(missing());
                     }
                     // A second spread on the same level adds nothing.
-                    if !seen.contains(&name.as_str()) {
-                        seen.push(name);
+                    if seen.insert(name) {
                         within.push(name);
                         self.flatten(selections, within, seen, found)?;
                         within.pop();

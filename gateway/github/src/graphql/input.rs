@@ -6,6 +6,9 @@ use std::rc::Rc;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+/// How many entries a list or an object in JSON may have: variables can be used again and again.
+const MAX_ENTRIES: usize = 10_000;
+
 /// A value with its variables in place. Parts are shared: a variable of megabytes may be used many times.
 #[derive(Debug, PartialEq)]
 pub(super) enum Input {
@@ -38,12 +41,13 @@ impl Input {
         match self {
             Self::Absent | Self::Null => Some(Vec::new()),
             Self::Text(id) | Self::Number(id) => Some(vec![id]),
-            Self::List(items) => {
-                let ids = items.iter().map(|item| item.ids()).collect::<Option<Vec<_>>>()?;
-                Some(ids.into_iter().flatten().collect())
-            }
+            Self::List(items) => items.iter().map(|item| item.id()).collect(),
             _ => None,
         }
+    }
+
+    fn id(&self) -> Option<&str> {
+        if let Self::Text(id) | Self::Number(id) = self { Some(id) } else { None }
     }
 
     pub(super) fn fields(&self) -> Option<&[(String, Rc<Self>)]> {
@@ -114,6 +118,7 @@ impl<'de> Visitor<'de> for InputVisitor {
         let mut list = Vec::new();
         while let Some(item) = items.next_element::<Input>()? {
             list.push(Rc::new(item));
+            few(list.len())?;
         }
         Ok(Input::List(list))
     }
@@ -125,7 +130,12 @@ impl<'de> Visitor<'de> for InputVisitor {
                 return Err(A::Error::custom("a key is given twice"));
             }
             fields.push((key, Rc::new(value)));
+            few(fields.len())?;
         }
         Ok(Input::Object(fields))
     }
+}
+
+fn few<E: Error>(entries: usize) -> Result<(), E> {
+    if entries > MAX_ENTRIES { Err(E::custom("a list or an object has too many entries")) } else { Ok(()) }
 }

@@ -8,7 +8,7 @@ use crate::effect::Verb;
 
 use super::document::{Document, Field};
 use super::input::Input;
-use super::{GraphqlRefused, GraphqlRequest, Need, reading};
+use super::{GraphqlRefused, GraphqlRequest, MAX_NODES, Need, reading};
 use table::TABLE;
 
 /// A mutation and its input.
@@ -67,6 +67,9 @@ fn nodes(
     found: &mut GraphqlRequest,
 ) -> Result<usize, GraphqlRefused> {
     let ids = value.ids().ok_or_else(|| field.bad_argument(name))?;
+    if ids.len() > MAX_NODES {
+        return Err(GraphqlRefused::TooMany);
+    }
     for id in &ids {
         found.add_node(
             id,

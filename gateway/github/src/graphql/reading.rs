@@ -152,7 +152,9 @@ impl Walk<'_> {
 
     /// Arguments can name nodes too (`isRequired(pullRequestId:)`): what they name is read.
     fn ids(&mut self, name: &str, value: &Input) -> Result<(), GraphqlRefused> {
-        for (name, value) in value.items().into_iter().flat_map(|item| item.fields().unwrap_or_default()) {
+        let items = value.items();
+        self.document.spend(items.len())?;
+        for (name, value) in items.into_iter().flat_map(|item| item.fields().unwrap_or_default()) {
             self.ids(name, value)?;
         }
         // `appId` is an app's number, in filters of checks.

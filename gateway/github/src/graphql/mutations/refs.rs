@@ -3,7 +3,7 @@
 use crate::effect::{Effect, RefChange, RepositoryName};
 use crate::graphql::document::Field;
 use crate::graphql::input::Input;
-use crate::graphql::{GraphqlRefused, GraphqlRequest, Need};
+use crate::graphql::{GraphqlRefused, GraphqlRequest, MAX_NODES, Need};
 
 /// Adds what this mutation does to refs. Returns how many refs that are.
 pub(super) fn moved(field: &Field, input: &Input, found: &mut GraphqlRequest) -> Result<usize, GraphqlRefused> {
@@ -70,6 +70,9 @@ fn commit(branch: &Given<'_>, found: &mut GraphqlRequest) -> Result<usize, Graph
 fn several(input: &Given<'_>, found: &mut GraphqlRequest) -> Result<usize, GraphqlRefused> {
     let id = input.text("repositoryId")?;
     let updates = input.get("refUpdates").items();
+    if updates.len() > MAX_NODES {
+        return Err(GraphqlRefused::TooMany);
+    }
     for update in &updates {
         let update = Given { field: input.field, input: update };
         update.only(&["name", "afterOid", "beforeOid", "force"])?;
@@ -129,7 +132,7 @@ impl<'a> Given<'a> {
 /// What git takes for a ref's name, so that no server has to put it right.
 /// <https://git-scm.com/docs/git-check-ref-format>
 fn is_ref(name: &str) -> bool {
-    let part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
+    let part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.strip_suffix(".lock").is_none();
     let bad = |c: char| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
     name.split('/').all(part)
         && !name.contains(bad)

@@ -19,7 +19,7 @@ fn a_body_has_a_query_variables_and_an_operation_name_and_nothing_else() {
         "null",
         "[]",
         r#"[{"query":"{__typename}"}]"#,
-        r#"{}"#,
+        "{}",
         r#"{"query":null}"#,
         r#"{"query":["{__typename}"]}"#,
         r#"{"query":"{__typename}","query":"{__typename}"}"#,

@@ -107,3 +107,20 @@ fn more_than_a_hundred_nodes_or_repositories_are_refused() {
     let roots: String = (0..101).map(|n| format!("r{n}: repository(owner: \"a\", name: \"r{n}\") {{ id }} ")).collect();
     assert_eq!(ask(&format!("{{ {roots} }}")), Err(GraphqlRefused::TooMany));
 }
+
+#[test]
+fn what_is_used_again_and_again_costs_each_time() {
+    let fragments: String = (0..4000).map(|n| format!("fragment f{n} on X {{ ...f{} ...f0 }} ", n + 1)).collect();
+    assert!(ask(&format!("{{ ...f0 }} {fragments}")).is_err());
+    let spreads = "...s ".repeat(5000);
+    let query = format!("{{ repository(owner: \"a\", name: \"b\") {{ a {{ {spreads} }} }} }} fragment s on X {{ id }}");
+    assert!(ask(&query.replace("a {", "object {")).is_ok());
+    let fields: String = (0..5).map(|n| format!("o{n}: object {{ {spreads} }} ")).collect();
+    let query = format!("{{ repository(owner: \"a\", name: \"b\") {{ {fields} }} }} fragment s on X {{ id }}");
+    assert_eq!(ask(&query), Err(GraphqlRefused::TooMany));
+    let uses: String = (0..3).map(|n| format!("a{n}: x(y: $v) ")).collect();
+    let query = format!("query($v: X) {{ repository(owner: \"a\", name: \"b\") {{ {uses} }} }}");
+    assert_eq!(ask_with(&query, &json!({ "v": vec![1; 9000] })), Err(GraphqlRefused::TooMany));
+    let many = json!({ "v": vec![1; 10_001] });
+    assert!(matches!(ask_with("{ __typename }", &many), Err(GraphqlRefused::Body(_))));
+}

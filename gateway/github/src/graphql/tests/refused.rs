@@ -66,7 +66,7 @@ fn a_walk_out_of_the_repository_is_refused() {
             // Its owner is no more than a name.
             ("", answer) => assert!(answer.is_ok(), "{below}"),
             ("argument", answer) => {
-                assert!(matches!(answer, Err(GraphqlRefused::Argument { .. })), "{below}: {answer:?}")
+                assert!(matches!(answer, Err(GraphqlRefused::Argument { .. })), "{below}: {answer:?}");
             }
             (field, answer) => assert_eq!(answer, Err(GraphqlRefused::Field(field.to_owned())), "{below}"),
         }
