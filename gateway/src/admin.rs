@@ -1,6 +1,5 @@
 //! What operators and the appservice see: the admin listener. Errors are `{"error": "one sentence"}`.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the gateway does not make its approvals yet"))]
 mod approvals;
 mod error;
 mod views;
@@ -20,6 +19,7 @@ use doorward_base::Clock;
 use serde_json::json;
 
 use crate::admin_token::AdminToken;
+use crate::approvals::Approvals;
 use crate::audit::AuditLog;
 use crate::config::{Grants, check_known};
 use crate::credential::Credential;
@@ -37,6 +37,7 @@ pub(crate) struct Admin {
     pub(crate) grants: Grants,
     pub(crate) tokens: Tokens,
     pub(crate) secrets: Secrets,
+    pub(crate) approvals: Approvals,
     pub(crate) audit: AuditLog,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) open_calls: OpenCalls,
@@ -57,8 +58,9 @@ pub(crate) fn router(admin: Arc<Admin>, health: health::Health) -> Router {
         .route("/admin/v1/usage", get(usage))
         .fallback(async || AdminError::not_found("there is nothing at this path"))
         .method_not_allowed_fallback(async || AdminError::wrong_method())
-        .layer(middleware::from_fn_with_state(admin.clone(), guard))
-        .with_state(admin.clone());
+        .with_state(admin.clone())
+        .merge(approvals::router(admin.approvals.clone()))
+        .layer(middleware::from_fn_with_state(admin.clone(), guard));
     let open = Router::new().route("/metrics", get(metrics)).with_state(admin);
     guarded.merge(open).merge(health::router(health))
 }

@@ -17,6 +17,7 @@ mod refusal;
 mod report;
 mod reserved;
 mod shipped;
+mod slice;
 mod store;
 mod window;
 
@@ -27,11 +28,11 @@ use doorward_base::{Clock, Database, Random};
 use tokio::sync::{mpsc, oneshot};
 
 use account::Wish;
-pub(crate) use estimate::{AnswerForm, Estimate, Spent, estimate, estimate_from_stream};
+pub(crate) use estimate::{AnswerForm, Estimate, Spent, estimate};
 pub(crate) use ledger::Ledger;
 use ledger::{Ask, Message};
 use limits::Limits;
-pub(crate) use prices::{Price, Prices};
+pub(crate) use prices::Prices;
 pub(crate) use refusal::OverBudget;
 pub use report::{BudgetState, budget_states};
 pub(crate) use reserved::Reserved;

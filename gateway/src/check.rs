@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use reqwest::header::{HeaderMap, HeaderValue, USER_AGENT};
 
-use crate::config::UpstreamKind;
+use crate::config::{CredentialSource, UpstreamKind};
 use crate::credentials::{CredentialError, Credentials};
 use crate::upstream::{Base, Upstream};
 
@@ -35,20 +35,49 @@ impl Finding {
     }
 }
 
-/// Fetches the credential of an upstream and asks for its models with it.
+/// Fetches each credential of an upstream and asks something harmless with it; the first that does not work is told.
 pub(crate) async fn check(upstream: &Upstream, credentials: &Credentials, client: &reqwest::Client) -> Finding {
+    if upstream.sources.is_empty() {
+        return check_with(upstream, None, credentials, client).await;
+    }
+    let mut finding = None;
+    for source in &upstream.sources {
+        let found = check_with(upstream, Some(source), credentials, client).await;
+        if !found.ok {
+            return found;
+        }
+        finding = Some(found);
+    }
+    finding.unwrap_or_else(|| Finding::good(upstream, "it asks for no credential".to_owned()))
+}
+
+async fn check_with(
+    upstream: &Upstream,
+    source: Option<&CredentialSource>,
+    credentials: &Credentials,
+    client: &reqwest::Client,
+) -> Finding {
     let (path, mut headers) = probe(upstream.kind);
     let Some(mut url) = upstream.url(Base::Main, path) else {
         return Finding::bad(upstream, "it has no address".to_owned(), "set its base_url".to_owned());
     };
-    if let Some(source) = &upstream.credential {
-        let credential = match credentials.fetch(source).await {
-            Ok(credential) => credential,
-            Err(error) => return no_credential(upstream, &error),
-        };
-        if upstream.inject(Base::Main, &credential, &mut url, &mut headers).is_err() {
-            let message = "its credential holds characters that cannot stand in a request".to_owned();
-            return Finding::bad(upstream, message, "set the credential again, on one line".to_owned());
+    match source {
+        None => {}
+        Some(CredentialSource::GithubApp { private_key, .. }) => {
+            return match credentials.fetch(private_key).await {
+                Ok(_) => Finding::good(upstream, "the private key of its GitHub App is there".to_owned()),
+                Err(error) => no_credential(upstream, &error),
+            };
+        }
+        Some(source) => {
+            let credential = match credentials.fetch(source).await {
+                Ok(credential) => credential,
+                Err(error) => return no_credential(upstream, &error),
+            };
+            if upstream.inject(Base::Main, &credential, &mut url, &mut headers).is_err() {
+                let message = "its credential holds characters that cannot stand in a request".to_owned();
+                return Finding::bad(upstream, message, "set the credential again, on one line".to_owned());
+            }
         }
     }
     judge(upstream, client.get(url).headers(headers).timeout(PATIENCE).send().await)
@@ -77,7 +106,7 @@ fn judge(upstream: &Upstream, answer: Result<reqwest::Response, reqwest::Error>)
             let message = format!("it cannot be reached: {}", root_cause(&error.without_url()));
             Finding::bad(upstream, message, "see that base_url is right and the network lets it through".to_owned())
         }
-        Ok(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) if upstream.credential.is_none() => {
+        Ok(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) if upstream.sources.is_empty() => {
             let message = format!("it asks for a credential ({status}), and none is configured");
             Finding::bad(upstream, message, "add `credential` to it".to_owned())
         }

@@ -138,8 +138,6 @@ pub struct TlsConfig {
 pub enum ConfigError {
     #[error("{setting} is not supported by this version yet: remove it, or nothing would enforce it")]
     NotSupported { setting: String },
-    #[error("upstream `{name}`: kind {kind} is not supported by this version yet: remove it")]
-    UnsupportedKind { name: String, kind: &'static str },
     #[error("grant `{grant}` names `{upstream}`, which is no upstream of kind {kind} under [[gateway.upstreams]]")]
     UnknownUpstream { grant: String, kind: &'static str, upstream: String },
     #[error("two upstreams are named `{name}`: names must differ")]

@@ -1,11 +1,14 @@
 //! What consumers see: the listener that agents call.
 
 mod ask;
+mod attempts;
 mod body;
 mod call;
-mod echo;
+mod clearance;
+mod decode;
 mod form;
 mod forward;
+pub(crate) mod mcp;
 mod models;
 mod outgoing;
 mod passes;
@@ -25,19 +28,23 @@ use axum::response::Response;
 use bytes::Bytes;
 use doorward_base::Clock;
 
+use crate::approvals::Approvals;
 use crate::audit::AuditWriter;
+use crate::budget::{Budgets, ModelUse, Reserved};
 use crate::config::{Limits, Timeouts};
-use crate::credentials::Credentials;
 use crate::health;
 use crate::metrics::Metrics;
 use crate::open_calls::{OpenCalls, Watched};
-use crate::policy::Policy;
-use crate::tokens::Tokens;
+use crate::policy::{Permit, Policy};
+use crate::tokens::{Consumer, Tokens};
+use crate::vault::Vault;
 
 use ask::presented_token;
+use attempts::Sending;
 pub(crate) use ask::{Ask, Subject};
 pub(crate) use body::Facts;
 use call::Call;
+use clearance::clear;
 use forward::Answer;
 pub(crate) use forward::{Forwarder, client};
 use payload::Reading;
@@ -52,8 +59,10 @@ use wire::Wire;
 pub(crate) struct Consumers {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tokens: Tokens,
-    pub(crate) credentials: Credentials,
+    pub(crate) vault: Vault,
     pub(crate) policy: Policy,
+    pub(crate) budgets: Budgets,
+    pub(crate) approvals: Approvals,
     pub(crate) forwarder: Forwarder,
     pub(crate) audit: AuditWriter,
     pub(crate) metrics: Arc<Metrics>,
@@ -108,14 +117,34 @@ impl Consumers {
             }
             let permit = self.policy.authorize(&consumer, &ask)?;
             call.is_permitted(&permit);
-            // A budget is reserved and a human is asked here: there is a permit, and nothing has left yet.
-            let stripped = outgoing::strip(&head.headers);
-            let outgoing = outgoing::inject(&self.credentials, &permit, query, stripped).await?;
-            let answer = self.forwarder.forward(&permit, ask.method, outgoing, ask.body).await?;
+            call.reserves(self.reserve(&consumer, &permit, &ask).await?);
+            let clearance = clear(&self.approvals, &consumer, &permit, query, &ask).await?;
+            let headers = outgoing::strip(&head.headers);
+            call.is_sent();
+            let sending = Sending { consumer: &consumer, query, headers, ask };
+            let (answer, permit) = self.send(permit, clearance, sending).await?;
+            call.is_answered_by(&permit);
             Ok(Outcome::Relayed(answer))
         };
         let outcome = watched.unless_cut(work).await?;
         Ok((outcome, watched))
+    }
+
+    /// Holds what the request may use of the budget of one of the grants that allow it.
+    async fn reserve(&self, consumer: &Consumer, permit: &Permit, ask: &Ask) -> Result<Reserved, Refusal> {
+        let models = ask.models();
+        let use_of = |estimate| ModelUse { models: &models, estimate };
+        Ok(self.budgets.reserve(&consumer.name, permit.grants(), ask.estimate().map(use_of)).await?)
+    }
+
+    /// Lists of MCP servers show what is granted alone.
+    fn without_what_is_not_granted(&self, answer: Answer, sending: &Sending<'_>) -> Answer {
+        let (Subject::Mcp(uses), Some(server)) = (&sending.ask.subject, &sending.ask.route.upstream) else { return answer };
+        let events = answer.media_type() == "text/event-stream";
+        if !events && !uses.lists {
+            return answer;
+        }
+        answer.changed_by(mcp::Listing::new(self.policy.visible(sending.consumer, server), events))
     }
 
     fn reading(&self) -> Reading {

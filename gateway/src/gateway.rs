@@ -11,10 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin};
 use crate::admin_token::AdminToken;
+use crate::approvals::Approvals;
 use crate::audit::{self, AuditLog, AuditReader};
+use crate::budget::{Budgets, Ledger, Prices};
 use crate::check::{self, Finding};
 use crate::config::{ConfigError, GatewayConfig, Grants};
 use crate::consumer::{self, Consumers, Forwarder};
+use crate::credentials::keys::Tools;
 use crate::credentials::{Credentials, Environment};
 use crate::health::Health;
 use crate::metrics::Metrics;
@@ -24,11 +27,14 @@ use crate::private_file::PrivateFileError;
 use crate::secrets::Secrets;
 use crate::store::open_database;
 use crate::tokens::Tokens;
+use crate::vault::Vault;
 
 /// How often revocations are looked for while calls are open; they have to hold within a second.
 const WATCH_EVERY: Duration = Duration::from_millis(500);
 /// For so long open calls outlive a database that does not say which tokens are revoked.
 const BLIND_FOR: Duration = Duration::from_secs(10);
+/// How often old rows are removed.
+const TIDY_EVERY: Duration = Duration::from_hours(1);
 /// For so long calls may go on after the gateway was told to stop.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -41,8 +47,9 @@ struct Inner {
     consumers: Arc<Consumers>,
     admin: Arc<Admin>,
     health: Health,
+    credentials: Credentials,
     client: reqwest::Client,
-    audit: Mutex<Option<AuditReader>>,
+    writers: Mutex<Option<(AuditReader, Ledger)>>,
 }
 
 /// The gateway cannot start. Each is a sentence for the operator.
@@ -75,15 +82,24 @@ impl Gateway {
         let database = open_database(&config.database).await?;
         let token = AdminToken::read_or_create(&config.admin_token_file, &random)?;
         let tokens = Tokens::new(database.clone(), clock.clone(), random.clone());
-        let secrets = Secrets::new(database.clone(), config.master_key_file, clock.clone(), random);
+        let secrets = Secrets::new(database.clone(), config.master_key_file, clock.clone(), random.clone());
+        let approval_timeout = config.approval_timeout.0;
+        let approvals = Approvals::new(database.clone(), clock.clone(), random.clone(), approval_timeout);
+        let prices = Prices::compile(&config.prices)?;
+        let (budgets, ledger) = Budgets::new(database.clone(), clock.clone(), random.clone(), &grants, prices);
         let (writer, reader) = audit::channel();
         let (metrics, open_calls) = (Arc::new(Metrics::default()), OpenCalls::default());
         let health = Health { secrets: secrets.clone(), upstreams: policy.upstreams().into() };
+        let client = consumer::client(config.timeouts.connect.0)?;
+        let credentials = Credentials::new(environment, secrets.clone());
+        let tools = Tools { client: client.clone(), clock: clock.clone(), random };
         let consumers = Consumers {
             clock: clock.clone(),
             tokens: tokens.clone(),
-            credentials: Credentials::new(environment, secrets.clone()),
+            vault: Vault::new(credentials.clone(), &config.upstreams, &tools),
             policy,
+            budgets,
+            approvals: approvals.clone(),
             forwarder: Forwarder::new(&config.timeouts)?,
             audit: writer,
             metrics: metrics.clone(),
@@ -92,14 +108,15 @@ impl Gateway {
             timeouts: config.timeouts,
         };
         let audit = AuditLog::new(database.clone());
-        let admin = Admin { token, grants, tokens, secrets, audit, metrics, open_calls, clock };
+        let admin = Admin { token, grants, tokens, secrets, approvals, audit, metrics, open_calls, clock };
         Ok(Self(Arc::new(Inner {
             database,
             consumers: Arc::new(consumers),
             admin: Arc::new(admin),
             health,
-            client: consumer::client(config.timeouts.connect.0)?,
-            audit: Mutex::new(Some(reader)),
+            credentials,
+            client,
+            writers: Mutex::new(Some((reader, ledger))),
         })))
     }
 
@@ -113,13 +130,37 @@ impl Gateway {
         admin::router(self.0.admin.clone(), self.0.health.clone())
     }
 
-    /// Writes the audit log and cuts the calls of tokens that stop being good, until `stop`; then gives open calls three seconds,
-    /// cuts the rest, and returns when every audit row has been written. The routers need it running.
+    /// Writes the audit log and the budgets, hands on the answers of humans and cuts the calls of tokens that stop being good, until
+    /// `stop`; then gives open calls three seconds, cuts the rest, and returns when everything has been written. The routers need
+    /// it running.
     pub async fn run(&self, stop: CancellationToken) {
-        let reader = self.0.audit.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(reader) = reader else { return stop.cancelled().await };
-        let writing = reader.run(&self.0.database, &stop);
-        tokio::join!(writing, self.watch(&stop));
+        let writers = self.0.writers.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((audit, ledger)) = writers else { return stop.cancelled().await };
+        let writing = audit.run(&self.0.database, &stop);
+        let approvals = &self.0.consumers.approvals;
+        tokio::join!(writing, ledger.run(&stop), approvals.run(&stop), self.watch(&stop), self.tidy(&stop));
+    }
+
+    /// Forgets what nobody asks for any more.
+    async fn tidy(&self, stop: &CancellationToken) {
+        let mut ticks = interval(TIDY_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {
+                    let purged = (self.0.admin.tokens.purge().await, self.0.consumers.approvals.purge().await);
+                    if let (Err(error), _) | (_, Err(error)) = purged {
+                        tracing::warn!(%error, "old rows stay for now");
+                    }
+                }
+            }
+        }
+    }
+
+    /// The requests that wait for a human.
+    pub fn approvals(&self) -> &Approvals {
+        &self.0.consumers.approvals
     }
 
     /// The consumers' tokens.
@@ -141,7 +182,7 @@ impl Gateway {
     pub async fn check_upstreams(&self) -> Vec<Finding> {
         let consumers = &self.0.consumers;
         let upstreams = consumers.policy.upstreams().iter();
-        join_all(upstreams.map(|upstream| check::check(upstream, &consumers.credentials, &self.0.client))).await
+        join_all(upstreams.map(|upstream| check::check(upstream, &self.0.credentials, &self.0.client))).await
     }
 
     async fn watch(&self, stop: &CancellationToken) {

@@ -19,19 +19,13 @@
 
 mod admin;
 mod admin_token;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "the walk of a call does not hold requests yet")
-)]
 mod approvals;
 mod audit;
-#[expect(dead_code, unused_imports, reason = "the walk of a call is about to use it")]
 mod budget;
 mod check;
 pub mod config;
 mod consumer;
 mod credential;
-#[cfg_attr(not(test), expect(dead_code, reason = "the walk of a call does not lease credentials yet"))]
 mod credentials;
 mod destinations;
 mod gateway;
@@ -45,6 +39,7 @@ mod store;
 mod token;
 mod tokens;
 mod upstream;
+mod vault;
 
 pub use approvals::{
     Answer, AnswerError, ApprovalId, ApprovalRecord, ApprovalState, Approvals, BadAnswer, Verdict, WhichApprovals,

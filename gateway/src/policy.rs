@@ -1,5 +1,6 @@
 //! What a consumer may do. The answer to "may this be done" is a [`Permit`], and forwarding takes one.
 
+mod mcp;
 mod models;
 mod paths;
 
@@ -10,8 +11,10 @@ use url::Url;
 
 use crate::config::{ConfigError, GatewayConfig, GrantConfig, Grants, UpstreamKind};
 use crate::consumer::{Ask, Refusal, Route, Subject};
+use crate::credentials::app::Scope;
 use crate::tokens::Consumer;
 use crate::upstream::{Base, Upstream};
+use mcp::McpRule;
 use models::ModelRule;
 use paths::{HttpRule, PathRule};
 
@@ -29,6 +32,7 @@ struct Grant {
     models: ModelRule,
     paths: PathRule,
     http: Vec<HttpRule>,
+    mcp: Vec<McpRule>,
 }
 
 /// The proof that one request was authorized, and where it goes. Only this module makes one.
@@ -36,9 +40,12 @@ struct Grant {
 pub(crate) struct Permit {
     upstream: Arc<Upstream>,
     base: Base,
+    below: String,
     url: Url,
     grants: Vec<Arc<str>>,
     held: Vec<String>,
+    model: Option<String>,
+    scope: Option<Scope>,
 }
 
 impl Permit {
@@ -46,7 +53,8 @@ impl Permit {
     fn new(upstream: &Arc<Upstream>, base: Base, below: &str, grants: Vec<Arc<str>>) -> Result<Self, Refusal> {
         let url = upstream.url(base, below);
         let url = url.ok_or_else(|| Refusal::NoAddress { upstream: upstream.name.clone(), base })?;
-        Ok(Self { upstream: upstream.clone(), base, url, grants, held: Vec::new() })
+        let (upstream, below) = (upstream.clone(), below.to_owned());
+        Ok(Self { upstream, base, below, url, grants, held: Vec::new(), model: None, scope: None })
     }
 
     fn for_route(upstream: &Arc<Upstream>, route: &Route, grants: Vec<Arc<str>>) -> Result<Self, Refusal> {
@@ -56,6 +64,21 @@ impl Permit {
     /// The same, but a human has to say yes to these effects first.
     fn held_for(self, held: Vec<String>) -> Self {
         Self { held, ..self }
+    }
+
+    /// The same, for a request to this model.
+    fn for_model(self, model: &str) -> Self {
+        Self { model: Some(model.to_owned()), ..self }
+    }
+
+    /// What the upstream calls the model, if that is another name.
+    pub(crate) fn alias(&self) -> Option<&str> {
+        self.model.as_deref().and_then(|model| self.upstream.alias(model))
+    }
+
+    /// What an installation token has to be good for.
+    pub(crate) fn scope(&self) -> Option<&Scope> {
+        self.scope.as_ref()
     }
 
     pub(crate) fn upstream(&self) -> &Upstream {
@@ -102,9 +125,18 @@ impl Policy {
             Subject::Model(facts) => self.authorize_model(consumer, &ask.route, facts),
             Subject::Path(facts) => self.authorize_path(consumer, &ask.route, facts.as_ref()),
             Subject::Http => self.authorize_http(consumer, ask),
+            Subject::Mcp(uses) => self.authorize_mcp(consumer, ask, uses),
             // The list is put together from answers that have permits of their own.
             Subject::ModelList => Err(Refusal::PathNotGranted),
         }
+    }
+
+    /// The same request at the upstream that stands in, if there is one.
+    pub(crate) fn fall_back(&self, permit: &Permit) -> Option<Permit> {
+        let name = permit.upstream.fallback.as_deref();
+        let upstream = self.named(permit.upstream.kind, name)?;
+        let next = Permit::new(upstream, permit.base, &permit.below, permit.grants.clone()).ok()?;
+        Some(Permit { model: permit.model.clone(), ..next })
     }
 
     /// The upstream of a kind that the path names.
@@ -121,11 +153,13 @@ impl Policy {
 impl Grant {
     fn compile(name: &str, config: &GrantConfig) -> Result<Self, ConfigError> {
         let http = config.http.iter().map(|rule| HttpRule::compile(name, rule));
+        let mcp = config.mcp.iter().map(|rule| McpRule::compile(name, rule));
         Ok(Self {
             name: name.into(),
             models: ModelRule::compile(name, config)?,
             paths: PathRule::compile(name, &config.paths)?,
             http: http.collect::<Result<_, _>>()?,
+            mcp: mcp.collect::<Result<_, _>>()?,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Upstreams as the gateway uses them: compiled once from the configuration, so that nothing of a caller is ever part of a
 //! destination.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use base64::Engine;
@@ -18,7 +19,11 @@ use crate::credential::Credential;
 pub(crate) struct Upstream {
     pub(crate) name: String,
     pub(crate) kind: UpstreamKind,
-    pub(crate) credential: Option<CredentialSource>,
+    /// Where its credentials come from; none if it asks for none.
+    pub(crate) sources: Vec<CredentialSource>,
+    /// The upstream that stands in while this one cannot.
+    pub(crate) fallback: Option<String>,
+    aliases: BTreeMap<String, String>,
     bases: Bases,
     models: Option<GlobSet>,
     injection: Injection,
@@ -86,7 +91,9 @@ impl Upstream {
         Ok(Self {
             name: config.name.clone(),
             kind: config.kind,
-            credential: config.credential.clone(),
+            sources: config.credential_sources().collect(),
+            fallback: config.fallback.clone(),
+            aliases: config.aliases.clone(),
             bases: Bases::of(config),
             models: models.transpose()?,
             injection: Injection::compile(config)?,
@@ -96,7 +103,12 @@ impl Upstream {
 
     /// Whether requests for this model go here.
     pub(crate) fn serves(&self, model: &str) -> bool {
-        self.models.as_ref().is_none_or(|models| models.is_match(model))
+        self.models.as_ref().is_none_or(|models| models.is_match(model)) || self.aliases.contains_key(model)
+    }
+
+    /// What is to be asked for where a consumer says `model`, if that is another name.
+    pub(crate) fn alias(&self, model: &str) -> Option<&str> {
+        self.aliases.get(model).map(String::as_str)
     }
 
     /// Where a path goes: below one of the configured addresses and nowhere else. `None` if the upstream has no such address.

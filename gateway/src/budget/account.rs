@@ -30,6 +30,15 @@ impl Amount {
         Self { tokens: self.tokens.saturating_add(other.tokens), usd: self.usd.plus(other.usd) }
     }
 
+    /// Whether it is within `other`, in tokens and in money.
+    pub(super) fn fits_into(self, other: Self) -> bool {
+        self.tokens <= other.tokens && self.usd <= other.usd
+    }
+
+    pub(super) fn times(self, count: u32) -> Self {
+        Self { tokens: self.tokens.saturating_mul(count.into()), usd: self.usd.times(count.into()) }
+    }
+
     /// Nothing rather than less than nothing.
     pub(super) fn minus(self, other: Self) -> Self {
         Self { tokens: self.tokens.saturating_sub(other.tokens), usd: self.usd.minus(other.usd) }
@@ -42,6 +51,38 @@ pub(super) struct Wish {
     pub(super) model: Arc<str>,
     pub(super) estimate: Estimate,
     pub(super) price: Option<Price>,
+}
+
+/// What a request holds where there is plenty of room; none if it cannot be said.
+pub(super) fn usual_amount(limits: &Limits, wish: Option<&Wish>) -> Option<Amount> {
+    match wish.filter(|_| limits.has_budget()) {
+        Some(wish) => {
+            Some(Costs::of(limits, wish).ok()?.with_answer(wish.estimate.completion.unwrap_or(USUAL_RESERVE)))
+        }
+        None => Some(Amount::default()),
+    }
+}
+
+/// What the prompt of a request may cost, and each token of its answer.
+struct Costs {
+    prompt: Amount,
+    token_usd: Usd,
+}
+
+impl Costs {
+    fn of(limits: &Limits, wish: &Wish) -> Result<Self, Lack> {
+        if limits.counts_money() && wish.price.is_none() {
+            return Err(Lack::Price { model: wish.model.clone() });
+        }
+        let tokens = wish.estimate.prompt.max(1);
+        let (usd, token_usd) =
+            wish.price.map_or_else(Default::default, |price| (price.of_prompt(tokens), price.of_answer_token(tokens)));
+        Ok(Self { prompt: Amount { tokens, usd }, token_usd })
+    }
+
+    fn with_answer(&self, tokens: u64) -> Amount {
+        self.prompt.plus(Amount { tokens, usd: self.token_usd.times(tokens) })
+    }
 }
 
 /// The account of one consumer under one grant.
@@ -97,23 +138,14 @@ impl Account {
     }
 
     fn amount_for(&self, limits: &Limits, wish: &Wish, now: Timestamp) -> Result<Amount, Lack> {
-        let (estimate, price) = (wish.estimate, wish.price);
-        if limits.counts_money() && price.is_none() {
-            return Err(Lack::Price { model: wish.model.clone() });
-        }
-        let prompt = estimate.prompt.max(1);
-        let (prompt_usd, token_usd) =
-            price.map_or_else(Default::default, |price| (price.of_prompt(prompt), price.of_answer_token(prompt)));
-        let amount = |completion: u64| Amount {
-            tokens: prompt.saturating_add(completion),
-            usd: prompt_usd.plus(token_usd.times(completion)),
-        };
-        let need = amount(estimate.completion.unwrap_or(0));
+        let costs = Costs::of(limits, wish)?;
+        let need = costs.with_answer(wish.estimate.completion.unwrap_or(0));
         self.check(limits, need, now)?;
-        let left = self.left(limits).minus(amount(0));
-        Ok(estimate
-            .completion
-            .map_or_else(|| amount(USUAL_RESERVE.min(left.tokens).min(left.usd.pays_for(token_usd))), |_| need))
+        if wish.estimate.completion.is_some() {
+            return Ok(need);
+        }
+        let left = self.left(limits).minus(need);
+        Ok(costs.with_answer(USUAL_RESERVE.min(left.tokens).min(left.usd.pays_for(costs.token_usd))))
     }
 
     /// A budget in total comes first, for no waiting helps there; what only running requests stand in the way of comes last.
@@ -134,7 +166,7 @@ impl Account {
     }
 
     /// What is left under the tightest limit.
-    fn left(&self, limits: &Limits) -> Amount {
+    pub(super) fn left(&self, limits: &Limits) -> Amount {
         let left = |caps: Caps, used: Amount| caps.most().minus(used.plus(self.held));
         let (day, total) = (left(limits.day, self.today), left(limits.total, self.total));
         Amount { tokens: day.tokens.min(total.tokens), usd: day.usd.min(total.usd) }

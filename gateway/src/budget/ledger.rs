@@ -21,12 +21,15 @@ use super::NotReserved;
 use super::account::{Account, Amount, Wish, day_of};
 use super::limits::Limits;
 use super::refusal::OverBudget;
-use super::reserved::{Open, Reserved, Settlement, amount_of};
+use super::reserved::{Open, Reserved, Settlement, Since, amount_of};
+use super::slice::{Local, slice_of};
 use super::store::{self, Begun, Hold, Key};
 
 const BATCH: usize = 256;
 /// Nobody waits for a settlement: it may wait for others, and for the next reservation.
-const SETTLE_WITHIN: Duration = Duration::from_millis(50);
+const SETTLE_WITHIN: Duration = Duration::from_millis(100);
+/// A slice that nobody asks for is given back.
+const IDLE_AFTER: Duration = Duration::from_secs(1);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often what is left is tried once the gateway has been told to stop.
 const LAST_TRIES: u32 = 3;
@@ -65,25 +68,29 @@ pub(crate) struct Ledger {
     clock: Arc<dyn Clock>,
     random: Random,
     lease: Lease,
-    /// What is running under the lease.
-    holds: BTreeMap<Key, Hold>,
+    /// The last batch that was written under each lease that ran out.
+    lost: Vec<i64>,
+    /// The accounts under which something runs, or a slice is held.
+    locals: BTreeMap<Key, Local>,
     /// Waiting to be written.
     settlements: Vec<Settlement>,
     due: Option<Instant>,
     /// What the last batch would have settled, if it is not known whether it was written.
     in_doubt: Option<Vec<Settlement>>,
-    /// The accounts whose row may hold what does not run.
+    /// The accounts whose row does not say what is running.
     dirty: BTreeSet<Key>,
-    /// On SQLite one process at a time works: at the start every lease is one of a dead process.
+    /// On SQLite one process at a time works.
+    alone: bool,
+    /// And so at its start every lease is one of a dead process.
     others_are_dead: bool,
 }
 
 #[derive(Debug)]
 struct Lease {
     id: String,
-    generation: u64,
     /// The number of the last batch that was written.
     batch: i64,
+    expires_at: Timestamp,
 }
 
 /// One account, while a batch is put together.
@@ -92,6 +99,8 @@ struct Entry {
     before: Account,
     hold: Hold,
     hold_before: Hold,
+    slice: Amount,
+    last: Option<(Limits, Amount)>,
 }
 
 enum Attempt {
@@ -102,21 +111,23 @@ enum Attempt {
 
 impl Ledger {
     pub(super) fn new(receiver: Receiver<Message>, database: Database, clock: Arc<dyn Clock>, random: Random) -> Self {
-        let others_are_dead = database.engine() == Engine::Sqlite;
-        let lease = Lease { id: random.id(), generation: 0, batch: 0 };
-        let (holds, settlements, dirty) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
+        let alone = database.engine() == Engine::Sqlite;
+        let lease = Lease::new(&random);
+        let (locals, settlements, dirty) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
         Self {
             receiver,
             database,
             clock,
             random,
             lease,
-            holds,
+            lost: Vec::new(),
+            locals,
             settlements,
             due: None,
             in_doubt: None,
             dirty,
-            others_are_dead,
+            alone,
+            others_are_dead: alone,
         }
     }
 
@@ -130,7 +141,7 @@ impl Ledger {
                 biased;
                 () = stop.cancelled(), if !self.receiver.is_closed() => self.receiver.close(),
                 _ = ticks.tick() => self.tidy().await,
-                () = until(self.due) => self.flush(Vec::new()).await,
+                () = until(self.due) => self.on_time().await,
                 received = self.receiver.recv_many(&mut messages, BATCH) => {
                     if received == 0 {
                         return self.finish().await;
@@ -145,14 +156,61 @@ impl Ledger {
         let mut asks = Vec::new();
         for message in messages {
             match message {
-                Message::Reserve(ask) => asks.push(ask),
-                Message::Settle(settlement) => self.settlements.push(settlement),
+                Message::Reserve(ask) => asks.extend(self.answer_at_once(ask)),
+                Message::Settle(settlement) => self.note(settlement),
             }
         }
         if !asks.is_empty() || self.settlements.len() >= BATCH {
             self.flush(asks).await;
-        } else if self.due.is_none() {
-            self.due = Some(Instant::now() + SETTLE_WITHIN);
+        }
+    }
+
+    /// Answers out of the slice, if the first candidate has one that is large enough; else gives the request back.
+    fn answer_at_once(&mut self, ask: Ask) -> Option<Ask> {
+        let now = self.clock.now();
+        if self.in_doubt.is_some() || now >= self.lease.expires_at {
+            return Some(ask);
+        }
+        let Some((key, limits)) = ask.candidates.first() else { return Some(ask) };
+        let Some(local) = self.locals.get_mut(key) else { return Some(ask) };
+        let Some(amount) = local.reserve(limits, ask.wish.as_ref(), now, self.alone) else { return Some(ask) };
+        let hold = ask.hold(amount);
+        if let Some(hold) = hold {
+            local.hold = local.hold.plus(hold);
+        }
+        self.dirty.insert(key.clone());
+        self.hurry(SETTLE_WITHIN);
+        let since = Since { generation: self.lost.len(), batch: self.lease.batch };
+        ask.answer(Ok(hold.map(|hold| (0, hold))), since);
+        None
+    }
+
+    fn note(&mut self, settlement: Settlement) {
+        if !settlement.spent.fits_into(settlement.hold.amount) {
+            // More was used than was held: before anything else is handed out, the account has to be looked at.
+            if let Some(local) = self.locals.get_mut(&settlement.key) {
+                local.stored = Amount::default();
+            }
+        }
+        self.settlements.push(settlement);
+        self.hurry(SETTLE_WITHIN);
+    }
+
+    fn hurry(&mut self, within: Duration) {
+        let due = Instant::now() + within;
+        self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    /// Writes what waits, and gives back the slices that nobody asked for since the last write.
+    async fn on_time(&mut self) {
+        self.due = None;
+        let idle = |(key, local): (&Key, &Local)| {
+            (local.last.is_none() && local.slice() != Amount::default()).then(|| key.clone())
+        };
+        self.dirty.extend(self.locals.iter().filter_map(idle));
+        self.locals.retain(|_, local| local.last.is_some() || local.hold != Hold::default());
+        if !self.dirty.is_empty() || !self.settlements.is_empty() || self.in_doubt.is_some() {
+            self.flush(Vec::new()).await;
         }
     }
 
@@ -161,8 +219,12 @@ impl Ledger {
         self.due = None;
         match self.write_all(&asks).await {
             Ok(decisions) => {
+                let since = Since { generation: self.lost.len(), batch: self.lease.batch - 1 };
                 for (ask, decision) in asks.into_iter().zip(decisions) {
-                    ask.answer(decision, self.lease.generation);
+                    ask.answer(decision, since);
+                }
+                if self.locals.values().any(|local| local.slice() != Amount::default() || local.last.is_some()) {
+                    self.hurry(IDLE_AFTER);
                 }
             }
             Err(error) => {
@@ -196,6 +258,8 @@ impl Ledger {
                 Ok(Attempt::LeaseLost) => self.begin_lease(),
                 Err(error) => {
                     self.dirty.extend(keys_of(asks, &settlements));
+                    // It is not known what the database holds for this process.
+                    self.locals.values_mut().for_each(|local| local.stored = Amount::default());
                     self.in_doubt = Some(settlements);
                     return Err(error);
                 }
@@ -205,8 +269,9 @@ impl Ledger {
 
     async fn attempt(&mut self, asks: &[Ask], settlements: &[Settlement]) -> Result<Attempt, StoreError> {
         let (now, batch) = (self.clock.now(), self.lease.batch + 1);
+        let expires_at = now.plus(LEASE);
         let mut tx = self.database.write().await?;
-        match store::begin(&mut tx, &self.lease.id, batch, now.plus(LEASE)).await? {
+        match store::begin(&mut tx, &self.lease.id, batch, expires_at).await? {
             Begun::New => {}
             Begun::LeaseLost => return Ok(Attempt::LeaseLost),
             Begun::Written => {
@@ -216,12 +281,13 @@ impl Ledger {
         }
         let mut entries = self.load(&mut tx, keys_of(asks, settlements), now).await?;
         for settlement in settlements {
-            settle(&mut entries, settlement, self.lease.generation);
+            settle(&mut entries, settlement, &self.lost);
         }
         let decisions = asks.iter().map(|ask| ask.decide(&mut entries, now)).collect();
+        entries.values_mut().for_each(Entry::take_slice);
         self.save(&mut tx, &entries).await?;
         tx.commit().await?;
-        self.lease.batch = batch;
+        (self.lease.batch, self.lease.expires_at) = (batch, expires_at);
         self.dirty.clear();
         self.remember(entries);
         Ok(Attempt::Written(decisions))
@@ -233,8 +299,11 @@ impl Ledger {
         for key in keys.union(&self.dirty) {
             let before = store::lock_account(tx, key).await?;
             let hold_before = store::hold(tx, &self.lease.id, key).await?;
-            let hold = self.holds.get(key).copied().unwrap_or_default();
-            entries.insert(key.clone(), Entry::new(before, hold_before, hold, now));
+            let mut entry = Entry::new(before, hold_before, self.locals.get(key), now);
+            if let Some(local) = self.locals.get(key).filter(|_| self.alone) {
+                entry.account.window = local.window.clone();
+            }
+            entries.insert(key.clone(), entry);
         }
         Ok(entries)
     }
@@ -244,28 +313,30 @@ impl Ledger {
             if entry.account != entry.before {
                 store::save_account(tx, key, &entry.account).await?;
             }
-            if entry.hold != entry.hold_before {
-                store::save_hold(tx, &self.lease.id, key, &entry.hold).await?;
+            let hold = Hold { amount: entry.hold.amount.plus(entry.slice), if_lost: entry.hold.if_lost };
+            if hold != entry.hold_before {
+                store::save_hold(tx, &self.lease.id, key, &hold).await?;
             }
         }
         Ok(())
     }
 
     fn remember(&mut self, entries: BTreeMap<Key, Entry>) {
-        for (key, entry) in entries {
-            if entry.hold == Hold::default() {
-                self.holds.remove(&key);
+        for (key, Entry { account, hold, slice, last, .. }) in entries {
+            if last.is_none() && hold == Hold::default() {
+                self.locals.remove(&key);
             } else {
-                self.holds.insert(key, entry.hold);
+                let (day, stored) = (account.day, hold.amount.plus(slice));
+                self.locals.insert(key, Local { hold, stored, day, window: account.window, last: None });
             }
         }
     }
 
     /// The settlements stand in the database already, but not yet here.
     fn forget_settled(&mut self, settlements: &[Settlement]) {
-        for settlement in settlements.iter().filter(|settlement| settlement.generation == self.lease.generation) {
-            if let Some(hold) = self.holds.get_mut(&settlement.key) {
-                *hold = hold.minus(settlement.hold);
+        for settlement in settlements.iter().filter(|settlement| settlement.since.generation == self.lost.len()) {
+            if let Some(local) = self.locals.get_mut(&settlement.key) {
+                local.hold = local.hold.minus(settlement.hold);
             }
         }
     }
@@ -273,8 +344,9 @@ impl Ledger {
     /// What was held under the old lease has been charged by whoever ended it.
     fn begin_lease(&mut self) {
         tracing::warn!("the lease on budgets ran out: requests that were running have been charged by estimate");
-        self.lease = Lease { id: self.random.id(), generation: self.lease.generation + 1, batch: 0 };
-        self.holds.clear();
+        self.lost.push(self.lease.batch);
+        self.lease = Lease::new(&self.random);
+        self.locals.clear();
     }
 
     /// Extends the lease, charges what dead processes held, forgets what is over.
@@ -326,6 +398,12 @@ impl Ledger {
     }
 }
 
+impl Lease {
+    fn new(random: &Random) -> Self {
+        Self { id: random.id(), batch: 0, expires_at: Timestamp::from_millis(0) }
+    }
+}
+
 async fn until(due: Option<Instant>) {
     match due {
         Some(due) => sleep_until(due).await,
@@ -338,24 +416,35 @@ fn keys_of(asks: &[Ask], settlements: &[Settlement]) -> BTreeSet<Key> {
     asked.chain(settlements.iter().map(|settlement| &settlement.key)).cloned().collect()
 }
 
-fn settle(entries: &mut BTreeMap<Key, Entry>, settlement: &Settlement, generation: u64) {
+fn settle(entries: &mut BTreeMap<Key, Entry>, settlement: &Settlement, lost: &[i64]) {
     let Some(entry) = entries.get_mut(&settlement.key) else { return };
-    if settlement.generation == generation {
-        entry.hold = entry.hold.minus(settlement.hold);
-        entry.account.held = entry.account.held.minus(settlement.hold.amount);
-        entry.account.charge(settlement.spent);
-    } else {
-        // Whoever ended the lease has charged the estimate.
-        entry.account.charge(settlement.spent.minus(settlement.hold.if_lost));
+    let Settlement { hold, since, spent, .. } = settlement;
+    match lost.get(since.generation) {
+        None => {
+            entry.hold = entry.hold.minus(*hold);
+            entry.account.held = entry.account.held.minus(hold.amount);
+            entry.account.charge(*spent);
+        }
+        // Whoever ended the lease has charged the estimate of all that was written down.
+        Some(last) if since.batch < *last => entry.account.charge(spent.minus(hold.if_lost)),
+        Some(_) => entry.account.charge(*spent),
     }
 }
 
 impl Entry {
-    fn new(before: Account, hold_before: Hold, hold: Hold, now: Timestamp) -> Self {
+    fn new(before: Account, hold_before: Hold, local: Option<&Local>, now: Timestamp) -> Self {
+        let (hold, last) = local.map_or_else(Default::default, |local| (local.hold, local.last));
         let mut account = before.clone();
         account.turn_to(now);
         account.held = account.held.minus(hold_before.amount).plus(hold.amount);
-        Self { account, before, hold, hold_before }
+        Self { account, before, hold, hold_before, slice: Amount::default(), last }
+    }
+
+    fn take_slice(&mut self) {
+        if let Some((limits, last)) = &self.last {
+            self.slice = slice_of(&self.account, limits, *last);
+            self.account.held = self.account.held.plus(self.slice);
+        }
     }
 }
 
@@ -366,11 +455,11 @@ impl Ask {
         for (index, (key, limits)) in self.candidates.iter().enumerate() {
             let Some(entry) = entries.get_mut(key) else { continue };
             match entry.account.reserve(limits, self.wish.as_ref(), now) {
-                Ok(amount) if amount == Amount::default() => return Ok(None),
                 Ok(amount) => {
-                    let hold = Hold { amount, if_lost: self.if_lost() };
-                    entry.hold = entry.hold.plus(hold);
-                    return Ok(Some((index, hold)));
+                    entry.last = Some((*limits, amount));
+                    let hold = self.hold(amount);
+                    entry.hold = entry.hold.plus(hold.unwrap_or_default());
+                    return Ok(hold.map(|hold| (index, hold)));
                 }
                 Err(lack) => {
                     let lack = OverBudget { grant: key.grant.clone(), lack };
@@ -381,18 +470,20 @@ impl Ask {
         refused.filter(|_| !self.free_after).map_or(Ok(None), Err)
     }
 
-    fn if_lost(&self) -> Amount {
-        self.wish.as_ref().map(|wish| amount_of(wish.price, &wish.estimate.if_lost())).unwrap_or_default()
+    /// What is to be held; none if that is nothing.
+    fn hold(&self, amount: Amount) -> Option<Hold> {
+        let wish = self.wish.as_ref().filter(|_| amount != Amount::default())?;
+        Some(Hold { amount, if_lost: amount_of(wish.price, &wish.estimate.if_lost()) })
     }
 
     /// A caller that is gone drops what it gets, and so releases it.
-    fn answer(self, decision: Decision, generation: u64) {
+    fn answer(self, decision: Decision, since: Since) {
         let Self { mut candidates, wish, place, answer, .. } = self;
         let reserved = match (decision, wish) {
             (Ok(Some((index, hold))), Some(wish)) => {
                 let (key, _) = candidates.swap_remove(index);
                 let (estimate, price) = (wish.estimate, wish.price);
-                Ok(Reserved::of(Open { place, key, hold, generation, estimate, price, sent: false }))
+                Ok(Reserved::of(Open { place, key, hold, since, estimate, price, sent: false }))
             }
             (Ok(_), _) => Ok(Reserved::nothing()),
             (Err(over), _) => Err(NotReserved::Over(over)),

@@ -18,11 +18,17 @@ pub(super) struct Open {
     pub(super) place: OwnedPermit<Message>,
     pub(super) key: Key,
     pub(super) hold: Hold,
-    /// Under which of the leases of this process it is held.
-    pub(super) generation: u64,
+    pub(super) since: Since,
     pub(super) estimate: Estimate,
     pub(super) price: Option<Price>,
     pub(super) sent: bool,
+}
+
+/// Since when something is held: under which of the leases of this process, and after which of its batches. The next batch writes it down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Since {
+    pub(super) generation: usize,
+    pub(super) batch: i64,
 }
 
 /// How a hold ended.
@@ -30,7 +36,7 @@ pub(super) struct Open {
 pub(super) struct Settlement {
     pub(super) key: Key,
     pub(super) hold: Hold,
-    pub(super) generation: u64,
+    pub(super) since: Since,
     pub(super) spent: Amount,
 }
 
@@ -92,8 +98,8 @@ impl Drop for Reserved {
 
 impl Open {
     fn end(self, spent: Amount) {
-        let Self { place, key, hold, generation, .. } = self;
-        place.send(Message::Settle(Settlement { key, hold, generation, spent }));
+        let Self { place, key, hold, since, .. } = self;
+        place.send(Message::Settle(Settlement { key, hold, since, spent }));
     }
 }
 

@@ -333,6 +333,9 @@ async fn a_process_that_was_taken_for_dead_charges_only_what_was_not_charged_yet
     let grants = json!({ "g": { "budget": { "tokens_total": 10_000 } } });
     let sleeper = Process::start(&database, &clock, &grants);
     let (less, more) = (sleeper.reserve(&["g"], 11).await.unwrap(), sleeper.reserve(&["g"], 21).await.unwrap());
+    while estimated(&database).await != 30 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     clock.advance(ledger::LEASE + Duration::from_millis(1));
     let other = Process::start(&database, &clock, &grants);
     // Two prompts of nothing, and the answers of 10 and 20 that were asked for.
@@ -340,12 +343,69 @@ async fn a_process_that_was_taken_for_dead_charges_only_what_was_not_charged_yet
     less.settle(&completion(4));
     more.settle(&completion(29));
     sleeper.has_tokens("g", (39, 39, 0)).await;
-    let again = sleeper.reserve(&["g"], 5).await.unwrap();
-    other.has_tokens("g", (39, 39, 5)).await;
-    again.settle(&completion(5));
+    sleeper.reserve(&["g"], 5).await.unwrap().settle(&completion(5));
     sleeper.has_tokens("g", (44, 44, 0)).await;
     sleeper.stop().await;
     other.stop().await.close().await;
+}
+
+#[tokio::test]
+async fn what_was_not_written_down_when_a_lease_ran_out_is_charged_whole() {
+    let database = open(postgres_database().await).await;
+    let clock = noon();
+    let grants = json!({ "g": { "budget": { "tokens_total": 10_000 } } });
+    let sleeper = Process::start(&database, &clock, &grants);
+    let (written, unwritten) = (sleeper.reserve(&["g"], 11).await.unwrap(), sleeper.reserve(&["g"], 21).await.unwrap());
+    let lease: String = sqlx::query_scalar("SELECT id FROM budget_lease").fetch_one(database.reader()).await.unwrap();
+    let now = clock.now();
+    store::end_lease(&database, &lease, now.plus(2 * ledger::LEASE), now).await.unwrap();
+    written.settle(&completion(15));
+    unwritten.settle(&completion(29));
+    sleeper.has_tokens("g", (44, 44, 0)).await;
+    sleeper.stop().await.close().await;
+}
+
+/// What would be charged if every process died now.
+async fn estimated(database: &Database) -> i64 {
+    sqlx::query_scalar("SELECT CAST(COALESCE(SUM(tokens_if_lost), 0) AS BIGINT) FROM budget_hold")
+        .fetch_one(database.reader())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn what_is_left_is_found_although_another_replica_holds_a_slice_of_it() {
+    let database = open(postgres_database().await).await;
+    let grants = json!({ "g": { "budget": { "tokens_total": 10_000 } } });
+    let (one, other) = (Process::start(&database, &noon(), &grants), Process::start(&database, &noon(), &grants));
+    one.reserve(&["g"], 10).await.unwrap().settle(&completion(10));
+    assert!(one.tokens("g").await.2 > 10, "a slice is held");
+    assert_eq!(other.over(&["g"], 9_990).await.retry_after_seconds(), Some(5));
+    one.has_tokens("g", (10, 10, 0)).await;
+    other.reserve(&["g"], 9_990).await.unwrap().settle(&completion(9_990));
+    assert!(one.over(&["g"], 1).await.to_string().contains("not renewed"));
+    one.stop().await;
+    other.stop().await.close().await;
+}
+
+#[tokio::test]
+async fn a_request_served_from_the_slice_is_written_down_soon_and_survives_a_kill() {
+    on_both_engines(async |url| {
+        let (database, clock) = (open(url).await, noon());
+        let grants = json!({ "g": { "budget": { "tokens_total": 100_000 }, "rate": { "requests_per_minute": 5 } } });
+        let killed = Process::start(&database, &clock, &grants);
+        killed.reserve(&["g"], 10).await.unwrap().settle(&completion(10));
+        let _running = killed.reserve(&["g"], 101).await.unwrap();
+        while estimated(&database).await != 100 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        killed.kill().await;
+        clock.advance(ledger::LEASE + Duration::from_millis(1));
+        let next = Process::start(&database, &clock, &grants);
+        next.has_tokens("g", (110, 110, 0)).await;
+        next.stop().await.close().await;
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -105,17 +105,8 @@ pub struct McpGrantConfig {
 }
 
 impl GrantConfig {
-    /// Refuses what this version reads and does not enforce, and names of upstreams that are not there.
+    /// Refuses names of upstreams that are not there.
     pub(super) fn check(&self, name: &str, upstreams: &[UpstreamConfig]) -> Result<(), ConfigError> {
-        let waiting = [
-            ("budget", self.budget.is_some()),
-            ("rate", self.rate.is_some()),
-            ("github", !self.github.is_empty()),
-            ("mcp", !self.mcp.is_empty()),
-        ];
-        if let Some((key, _)) = waiting.into_iter().find(|(_, used)| *used) {
-            return Err(ConfigError::NotSupported { setting: format!("grants.{name}.{key}") });
-        }
         let known =
             |kind, named: &str| upstreams.iter().any(|upstream| upstream.kind == kind && upstream.name == named);
         let http = self.http.iter().map(|rule| (UpstreamKind::Http, &rule.upstream));

@@ -186,21 +186,13 @@ impl UpstreamKind {
             Self::Http => "http",
         }
     }
-
-    /// Whether this version serves it.
-    fn is_served(self) -> bool {
-        !matches!(self, Self::Github | Self::Mcp)
-    }
 }
 
 impl UpstreamConfig {
-    /// Refuses what cannot work, and a kind that would not be served.
+    /// Refuses what cannot work.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         if !is_name(&self.name) {
             return Err(ConfigError::UpstreamName { name: self.name.clone() });
-        }
-        if !self.kind.is_served() {
-            return Err(ConfigError::UnsupportedKind { name: self.name.clone(), kind: self.kind.as_str() });
         }
         for url in [Some(&self.base_url), self.uploads_url.as_ref(), self.git_url.as_ref()].into_iter().flatten() {
             self.check_url(url)?;
@@ -209,8 +201,7 @@ impl UpstreamConfig {
             self.check_header(header)?;
         }
         self.check_credentials()?;
-        self.check_aliases()?;
-        self.check_wired()
+        self.check_aliases()
     }
 
     /// Where its credentials come from; none for an upstream that asks for none.
@@ -245,23 +236,6 @@ impl UpstreamConfig {
         let is_model = |name: &str| (1..=256).contains(&name.len()) && !name.chars().any(char::is_control);
         match self.aliases.iter().flat_map(|(alias, model)| [alias, model]).find(|name| !is_model(name)) {
             Some(_) => Err(ConfigError::Alias { name: self.name.clone() }),
-            None => Ok(()),
-        }
-    }
-
-    /// Refuses what is read and not used yet.
-    fn check_wired(&self) -> Result<(), ConfigError> {
-        let app = self.credential_sources().any(|source| matches!(source, CredentialSource::GithubApp { .. }));
-        let waiting = [
-            ("a GitHub App as the credential", app),
-            ("credentials", !self.credentials.is_empty()),
-            ("aliases", !self.aliases.is_empty()),
-            ("fallback", self.fallback.is_some()),
-        ];
-        match waiting.into_iter().find(|(_, used)| *used) {
-            Some((what, _)) => {
-                Err(ConfigError::NotSupported { setting: format!("{what} of upstream `{}`", self.name) })
-            }
             None => Ok(()),
         }
     }
@@ -342,18 +316,6 @@ mod tests {
         upstream(&json!({ "aliases": { "fast": "gpt-5-mini" } })).check_aliases().unwrap();
         for aliases in [json!({ "": "a" }), json!({ "a": "" }), json!({ "a": "b\n" })] {
             assert!(upstream(&json!({ "aliases": aliases })).check_aliases().is_err());
-        }
-    }
-
-    #[test]
-    fn what_is_not_used_yet_is_refused() {
-        for more in [
-            json!({ "credentials": [{ "env": "A" }] }),
-            json!({ "aliases": { "fast": "gpt-5-mini" } }),
-            json!({ "fallback": "other" }),
-        ] {
-            let sentence = upstream(&more).check().unwrap_err().to_string();
-            assert!(sentence.contains("of upstream `up` is not supported by this version yet"), "{sentence}");
         }
     }
 

@@ -11,9 +11,11 @@ use secrecy::zeroize::Zeroizing;
 
 use super::body::Facts;
 use super::form;
-use super::payload::{Reading, check_json, is_json, is_plain};
+use super::mcp;
+use super::payload::{Payload, Reading, check_json, is_json, is_plain};
 use super::refusal::Refusal;
 use super::route::{Guard, Route};
+use crate::budget::{Estimate, estimate};
 use crate::token::{ConsumerToken, MalformedToken};
 
 /// What a consumer asks for: where, how, and what its body says to the policy.
@@ -22,7 +24,7 @@ pub(crate) struct Ask {
     pub(crate) route: Route,
     pub(crate) method: Method,
     pub(crate) subject: Subject,
-    pub(crate) body: Bytes,
+    pub(crate) payload: Payload,
 }
 
 /// What policy decides on.
@@ -36,6 +38,8 @@ pub(crate) enum Subject {
     Path(Option<Facts>),
     /// A path of an HTTP upstream.
     Http,
+    /// Messages to an MCP server.
+    Mcp(mcp::Uses),
 }
 
 impl Ask {
@@ -55,10 +59,45 @@ impl Ask {
             Guard::ModelForm => Subject::Model(form::facts(&head.headers, &body).await?),
             Guard::Path => Subject::Path(facts_if_any(head, &route, &body)?),
             Guard::Http => Subject::Http,
+            Guard::Mcp => Subject::Mcp(mcp_uses(head, &body)?),
             _ => return Err(Refusal::UnknownPath),
         };
-        Ok(Self { route, method: head.method.clone(), subject, body })
+        Ok(Self { route, method: head.method.clone(), subject, payload: Payload::of(body) })
     }
+}
+
+impl Ask {
+    /// The models that may answer.
+    pub(super) fn models(&self) -> Vec<&str> {
+        match &self.subject {
+            Subject::Model(facts) | Subject::Path(Some(facts)) => {
+                [&facts.model].into_iter().chain(&facts.fallbacks).map(String::as_str).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// What a model may use for it; none if no model works on it.
+    pub(super) fn estimate(&self) -> Option<Estimate> {
+        let (Subject::Model(facts) | Subject::Path(Some(facts))) = &self.subject else { return None };
+        match (self.route.entry.guard, self.route.entry.tail) {
+            // Counting is free.
+            (_, "v1/messages/count_tokens") => None,
+            (_, "embeddings" | "moderations") => Some(estimate(self.payload.length(), Some(0))),
+            // The bytes of a sound or a picture say nothing about tokens.
+            (Guard::ModelForm, _) => Some(estimate(0, facts.max_output)),
+            _ => Some(estimate(self.payload.length(), facts.max_output)),
+        }
+    }
+}
+
+/// Only a `POST` brings messages; `GET` opens a stream and `DELETE` ends a session.
+fn mcp_uses(head: &Parts, body: &[u8]) -> Result<mcp::Uses, Refusal> {
+    if head.method != Method::POST {
+        return if body.is_empty() { Ok(mcp::Uses::default()) } else { Err(Refusal::MediaType) };
+    }
+    check_json(&head.headers)?;
+    mcp::Uses::read(body)
 }
 
 /// What looks like a JSON object is read as one whatever its type says, because servers do so too.

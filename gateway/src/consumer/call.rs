@@ -11,8 +11,10 @@ use tokio::time::Instant;
 
 use super::ask::{Ask, Subject};
 use super::refusal::Refusal;
+use super::usage::Usage;
 use super::wire::Wire;
 use crate::audit::{AuditRow, Decision, Ending, Reservation};
+use crate::budget::{AnswerForm, Reserved, Spent};
 use crate::metrics::Metrics;
 use crate::policy::Permit;
 use crate::tokens::Consumer;
@@ -28,6 +30,7 @@ pub(crate) struct Call {
     started: Instant,
     reservation: Option<Reservation>,
     metrics: Arc<Metrics>,
+    reserved: Option<Reserved>,
 }
 
 impl Call {
@@ -50,7 +53,7 @@ impl Call {
             completion_tokens: None,
             latency_ms: 0,
         };
-        Self { row, started: Instant::now(), reservation: Some(place), metrics }
+        Self { row, started: Instant::now(), reservation: Some(place), metrics, reserved: None }
     }
 
     pub(super) fn comes_from(&mut self, consumer: &Consumer) {
@@ -59,7 +62,7 @@ impl Call {
     }
 
     pub(super) fn asks_for(&mut self, ask: &Ask) {
-        self.row.request_bytes = ask.body.len() as u64;
+        self.row.request_bytes = ask.payload.length();
         match &ask.subject {
             Subject::Model(facts) | Subject::Path(Some(facts)) => self.row.model = Some(printable(&facts.model)),
             // Everyone with a good token may ask for it.
@@ -73,10 +76,44 @@ impl Call {
         self.row.upstream = Some(permit.upstream().name.clone());
     }
 
+    /// What is held of a budget until the call has ended, however it ends.
+    pub(super) fn reserves(&mut self, reserved: Reserved) {
+        self.reserved = Some(reserved);
+    }
+
+    /// From now on the upstream may charge for it.
+    pub(super) fn is_sent(&mut self) {
+        if let Some(reserved) = &mut self.reserved {
+            reserved.sent();
+        }
+    }
+
+    /// Another upstream may have stood in.
+    pub(super) fn is_answered_by(&mut self, permit: &Permit) {
+        self.row.upstream = Some(permit.upstream().name.clone());
+    }
+
+    /// Writes down what an answer has used, and charges it. A failed request costs nothing.
+    pub(super) fn has_used(&mut self, usage: Option<Usage>, form: AnswerForm) {
+        self.row.prompt_tokens = usage.and_then(|usage| usage.prompt());
+        self.row.completion_tokens = usage.and_then(|usage| usage.completion());
+        let Some(reserved) = self.reserved.take() else { return };
+        let counted = usage.map(|usage| spent(&usage));
+        match counted {
+            _ if self.row.status >= 400 => reserved.release(),
+            Some(spent) if self.row.ending == Ending::Complete => reserved.settle(&spent),
+            counted => reserved.settle_by_bytes(counted, self.row.response_bytes, form),
+        }
+    }
+
     /// Ends the call with an answer of our own.
     pub(super) fn refuse(mut self, refusal: &Refusal, wire: Wire) -> Response {
         let (status, code) = refusal.status_and_code();
         self.row.reason = Some(code.to_owned());
+        // Only a request that was cut on its way may have been answered by the upstream all the same.
+        if let Some(reserved) = self.reserved.take().filter(|_| !matches!(refusal, Refusal::Cut(_))) {
+            reserved.release();
+        }
         self.ends_with(status, if matches!(refusal, Refusal::Cut(_)) { Ending::Cut } else { Ending::Complete });
         refusal.response(wire)
     }
@@ -102,6 +139,12 @@ impl Drop for Call {
             reservation.fill(self.row.clone());
         }
     }
+}
+
+fn spent(usage: &Usage) -> Spent {
+    let (cached, cache_written) = (usage.cached(), usage.cache_written());
+    let prompt = usage.prompt().unwrap_or(0).saturating_sub(cached).saturating_sub(cache_written);
+    Spent { prompt, cached, cache_written, completion: usage.completion().unwrap_or(0) }
 }
 
 /// What a caller chose, short, and without characters that a database or a terminal would take for something else.

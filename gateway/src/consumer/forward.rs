@@ -1,24 +1,23 @@
 //! Forwarding: one request out, the head of one answer back, the body streamed behind it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header::CONTENT_ENCODING;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method, StatusCode};
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use doorward_redaction::{Redactor, Secrets};
 use tokio::time::timeout;
 
-use super::echo::Echoes;
+use super::clearance::Clearance;
+use super::decode::Decode;
 use super::outgoing::{Outgoing, strip_answer};
-use super::passes::Passes;
+use super::passes::{Pass, Passes};
+use super::payload::Payload;
 use super::refusal::Refusal;
 use crate::config::Timeouts;
 use crate::destinations::GuardedResolver;
 use crate::policy::Permit;
 use crate::upstream::Reached;
-
-/// A larger error of an upstream that has a credential is not passed on.
-const LARGEST_ERROR: usize = 64 << 10;
 
 /// Sends requests to upstreams. One client for all of them, so that connections are kept.
 #[derive(Clone, Debug)]
@@ -27,7 +26,7 @@ pub(crate) struct Forwarder {
     first_byte: Duration,
 }
 
-/// An upstream's answer: its head, and its body as it comes.
+/// An upstream's answer: its head, and its body as it comes, with what has to be done to it on the way.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -40,18 +39,20 @@ impl Forwarder {
         Ok(Self { client: client(timeouts.connect.0)?, first_byte: timeouts.first_byte.0 })
     }
 
-    /// Sends what was permitted. The answers that would mislead the caller about its own token, lead elsewhere or tell the credential
-    /// become refusals.
-    pub(crate) async fn forward(
+    /// Sends what was permitted and cleared. Answers that would mislead the caller about its own token or lead elsewhere become
+    /// refusals.
+    pub(super) async fn forward(
         &self,
         permit: &Permit,
+        clearance: &Clearance,
         method: Method,
         outgoing: Outgoing,
-        body: Bytes,
+        payload: Payload,
     ) -> Result<Answer, Refusal> {
+        clearance.is_for(permit, &method, &payload).await?;
         let upstream = permit.upstream();
         let mut request = self.client.request(method, outgoing.url).headers(outgoing.headers);
-        if !body.is_empty() {
+        if let Some(body) = payload.into_body() {
             request = request.body(body);
         }
         let sent = timeout(self.first_byte, request.send()).await;
@@ -61,55 +62,81 @@ impl Forwarder {
             unreachable(&upstream.name, error)
         })?;
         upstream.set_reached(Reached::Yes);
-        let answer = checked(&upstream.name, response, &outgoing.echoes)?;
-        if answer.status.as_u16() < 400 || outgoing.echoes.is_empty() {
-            return Ok(answer);
-        }
-        let harmless = harmless(&upstream.name, answer, &outgoing.echoes);
-        timeout(self.first_byte, harmless).await.unwrap_or_else(|_| Err(Refusal::TimedOut(upstream.name.clone())))
+        checked(&upstream.name, response)
     }
 }
 
-fn checked(upstream: &str, response: reqwest::Response, echoes: &Echoes) -> Result<Answer, Refusal> {
+fn checked(upstream: &str, response: reqwest::Response) -> Result<Answer, Refusal> {
     match response.status() {
-        // The body of such an answer often quotes the credential.
+        // The body of such an answer often quotes the credential, and says nothing of the caller's own.
         StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
             Err(Refusal::CredentialRefused(upstream.to_owned()))
         }
         // To be told that nothing has changed is no redirect.
-        StatusCode::NOT_MODIFIED => Ok(Answer {
-            status: StatusCode::NOT_MODIFIED,
-            headers: strip_answer(response.headers()),
-            body: response.into(),
-            passes: Passes::default(),
-        }),
-        status if status.is_redirection() || status.is_informational() => Err(Refusal::Redirected(upstream.to_owned())),
+        status if status != StatusCode::NOT_MODIFIED && (status.is_redirection() || status.is_informational()) => {
+            Err(Refusal::Redirected(upstream.to_owned()))
+        }
         status => {
-            let mut headers = strip_answer(response.headers());
-            if echoes.remove_from(&mut headers) {
-                tracing::warn!(%upstream, "a header of an answer held the upstream's credential and was removed");
-            }
+            let headers = strip_answer(response.headers());
             Ok(Answer { status, headers, body: response.into(), passes: Passes::default() })
         }
     }
 }
 
-/// The error of an upstream, read to its end, if the credential does not stand in it. Errors like to quote the request.
-async fn harmless(upstream: &str, answer: Answer, echoes: &Echoes) -> Result<Answer, Refusal> {
-    let Answer { status, headers, body, passes } = answer;
-    let withheld = |why| Refusal::Withheld { upstream: upstream.to_owned(), status, why };
-    if headers.get_all(CONTENT_ENCODING).into_iter().any(|coding| coding != "identity") {
-        return Err(withheld("is compressed"));
+impl Answer {
+    /// Has the answer read as it is, whatever it was compressed with.
+    pub(super) fn decompressed(mut self, upstream: &str) -> Result<Self, Refusal> {
+        let unreadable = |error| Refusal::UnreadableAnswer { upstream: upstream.to_owned(), error };
+        if let Some(decode) = Decode::of(&mut self.headers).map_err(unreadable)? {
+            self.passes.then(decode);
+        }
+        Ok(self)
     }
-    let collected = Limited::new(body, LARGEST_ERROR)
-        .collect()
-        .await
-        .map_err(|error| withheld(if error.is::<LengthLimitError>() { "is larger than 64KB" } else { "broke off" }))?;
-    let body = collected.to_bytes();
-    if echoes.are_in(&body) {
-        return Err(withheld("mentions its credential"));
+
+    /// Has something done to its body that changes its length.
+    pub(super) fn changed_by(mut self, pass: impl Pass + 'static) -> Self {
+        self.headers.remove(CONTENT_LENGTH);
+        self.passes.then(pass);
+        self
     }
-    Ok(Answer { status, headers, body: body.into(), passes })
+
+    /// Keeps credentials out of its body, byte for byte, and out of its headers. To be called last: what others put together is
+    /// looked at too.
+    pub(super) fn redacted(mut self, secrets: &Arc<Secrets>, upstream: &str) -> Self {
+        if secrets.is_empty() {
+            return self;
+        }
+        if remove_secrets(&mut self.headers, secrets) {
+            tracing::warn!(%upstream, "a header of an answer held a credential and was removed");
+        }
+        self.passes.then(Redactor::new(secrets.clone()));
+        self
+    }
+
+    /// Its `Content-Type` without parameters, in lower case.
+    pub(super) fn media_type(&self) -> String {
+        let value = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+}
+
+/// Removes the header values that hold a credential. True if there were any.
+fn remove_secrets(headers: &mut HeaderMap, secrets: &Secrets) -> bool {
+    if !headers.iter().any(|(name, value)| secrets.are_in(value.as_bytes()) || secrets.are_in(name.as_str().as_bytes())) {
+        return false;
+    }
+    let mut last = None;
+    for (name, value) in std::mem::take(headers) {
+        // A map gives the name with the first of its values alone.
+        last = name.or(last);
+        let clean = |name: &&axum::http::HeaderName| {
+            !secrets.are_in(value.as_bytes()) && !secrets.are_in(name.as_str().as_bytes())
+        };
+        if let Some(name) = last.as_ref().filter(clean) {
+            headers.append(name, value);
+        }
+    }
+    true
 }
 
 fn unreachable(upstream: &str, error: reqwest::Error) -> Refusal {
@@ -131,4 +158,24 @@ pub(crate) fn client(connect_timeout: Duration) -> Result<reqwest::Client, reqwe
         .connect_timeout(connect_timeout)
         .dns_resolver(GuardedResolver::default())
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn of_a_header_with_two_values_only_the_one_that_holds_the_credential_goes() {
+        let secrets = Secrets::new([b"hunter2-abc".as_slice()]);
+        let mut headers = HeaderMap::new();
+        for value in ["one", "key=hunter2-abc", "two"] {
+            headers.append("x-note", HeaderValue::from_static(value));
+        }
+        headers.append("x-hunter2-abc", HeaderValue::from_static("three"));
+        assert!(remove_secrets(&mut headers, &secrets));
+        assert_eq!(headers.values().collect::<Vec<_>>(), ["one", "two"]);
+        assert!(!remove_secrets(&mut headers, &secrets));
+    }
 }

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Consumers;
+use super::attempts::no_credential;
+use super::clearance::Clearance;
 use super::outgoing::{self, Stripped};
+use super::payload::Payload;
 use super::refusal::Refusal;
 use super::route::Route;
 use crate::config::UpstreamKind;
@@ -55,7 +58,7 @@ impl Consumers {
     ) -> Result<Bytes, Refusal> {
         let wanted = route.below.split_once("models/").map(|(_, model)| model).filter(|model| !model.is_empty());
         let permits = self.policy.authorize_listing(route.entry.kind)?;
-        let lists = join_all(permits.iter().map(|permit| self.models_of(permit, query))).await;
+        let lists = join_all(permits.iter().map(|permit| self.models_of(consumer, permit, query))).await;
         let mut models = Vec::new();
         let mut first_reason = None;
         let mut answered = permits.is_empty();
@@ -76,11 +79,14 @@ impl Consumers {
         }
     }
 
-    async fn models_of(&self, permit: &Permit, query: Option<&str>) -> Result<Vec<Model>, Refusal> {
+    async fn models_of(&self, consumer: &Consumer, permit: &Permit, query: Option<&str>) -> Result<Vec<Model>, Refusal> {
         let kind = permit.upstream().kind;
         let query = if kind == UpstreamKind::Anthropic { Some("limit=1000") } else { query };
-        let outgoing = outgoing::inject(&self.credentials, permit, query, Stripped::our_own(kind)).await?;
-        let answer = self.forwarder.forward(permit, Method::GET, outgoing, Bytes::new()).await?;
+        let taken = self.vault.take(permit, consumer).await;
+        let taken = taken.map_err(|error| no_credential(&permit.upstream().name, error))?;
+        let outgoing = outgoing::inject(permit, taken.as_ref(), query, &Stripped::our_own(kind))?;
+        let clearance = Clearance::of_our_own(permit);
+        let answer = self.forwarder.forward(permit, &clearance, Method::GET, outgoing, Payload::Nothing).await?;
         let garbage = || Refusal::NoModelList(permit.upstream().name.clone());
         if !answer.status.is_success() {
             return Err(garbage());

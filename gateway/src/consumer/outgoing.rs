@@ -3,10 +3,9 @@
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use url::{Url, form_urlencoded};
 
-use super::echo::Echoes;
 use super::refusal::Refusal;
 use crate::config::UpstreamKind;
-use crate::credentials::{CredentialError, Credentials};
+use crate::credentials::keys::Taken;
 use crate::policy::Permit;
 
 /// Headers of a caller, without anything that is a credential or belongs to the connection.
@@ -17,7 +16,6 @@ pub(crate) struct Stripped(HeaderMap);
 pub(crate) struct Outgoing {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
-    pub(super) echoes: Echoes,
 }
 
 impl Stripped {
@@ -96,26 +94,23 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<String> {
     values.flat_map(|value| value.split(',')).map(|name| name.trim().to_ascii_lowercase()).collect()
 }
 
-/// Puts in the credential of the upstream that the permit names. The answer is asked for uncompressed, whatever the caller takes: the
-/// gateway reads the usage in it.
-pub(crate) async fn inject(
-    credentials: &Credentials,
+/// Puts in the credential that was taken for the permit. The answer is asked for uncompressed, whatever the caller takes: the gateway
+/// reads the usage in it, and looks for credentials.
+pub(super) fn inject(
     permit: &Permit,
+    taken: Option<&Taken>,
     query: Option<&str>,
-    Stripped(mut headers): Stripped,
+    Stripped(headers): &Stripped,
 ) -> Result<Outgoing, Refusal> {
-    let upstream = permit.upstream();
-    let mut url = permit.url().clone();
+    let (mut url, mut headers) = (permit.url().clone(), headers.clone());
     pass_query(permit, query, &mut url)?;
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    let mut echoes = Echoes::default();
-    if let Some(source) = &upstream.credential {
-        let credential = credentials.fetch(source).await.map_err(|error| no_credential(&upstream.name, error))?;
+    if let Some(taken) = taken {
+        let upstream = permit.upstream();
         let unusable = |_| Refusal::UnusableCredential(upstream.name.clone());
-        upstream.inject(permit.base(), &credential, &mut url, &mut headers).map_err(unusable)?;
-        echoes = Echoes::of(&credential);
+        upstream.inject(permit.base(), &taken.credential, &mut url, &mut headers).map_err(unusable)?;
     }
-    Ok(Outgoing { url, headers, echoes })
+    Ok(Outgoing { url, headers })
 }
 
 /// The caller's query goes along, but for the parameter that is ours.
@@ -127,12 +122,4 @@ fn pass_query(permit: &Permit, query: Option<&str>, url: &mut Url) -> Result<(),
     }
     url.set_query(Some(query));
     Ok(())
-}
-
-fn no_credential(upstream: &str, error: CredentialError) -> Refusal {
-    let upstream = upstream.to_owned();
-    match error {
-        CredentialError::Missing(cure) => Refusal::NoCredential { upstream, cure },
-        CredentialError::Secrets(source) => Refusal::SealedCredential { upstream, source },
-    }
 }

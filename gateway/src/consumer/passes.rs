@@ -1,6 +1,7 @@
 //! What is done to the bytes of an answer on their way to the client.
 
 use bytes::Bytes;
+use doorward_redaction::Redactor;
 
 /// One thing that is done. It may hold bytes back, and gives out what it held at the end.
 pub(super) trait Pass: Send {
@@ -9,24 +10,31 @@ pub(super) trait Pass: Send {
 
     /// Gives what was held back.
     fn finish(&mut self) -> Result<Bytes, BrokenAnswer>;
+
+    /// How many bytes it takes at a time, so that what comes out stays small.
+    fn step(&self) -> usize {
+        usize::MAX
+    }
 }
 
 /// An answer that cannot be passed on to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct BrokenAnswer(pub(super) &'static str);
+pub(crate) struct BrokenAnswer(pub(super) &'static str);
 
 /// One after the other.
 #[derive(Default)]
 pub(super) struct Passes(Vec<Box<dyn Pass>>);
 
 impl Passes {
-    pub(super) fn then(mut self, pass: impl Pass + 'static) -> Self {
+    pub(super) fn then(&mut self, pass: impl Pass + 'static) {
         self.0.push(Box::new(pass));
-        self
     }
 
-    pub(super) fn push(&mut self, bytes: Bytes) -> Result<Bytes, BrokenAnswer> {
+    /// Takes bytes off the front of `waiting` and gives those that can go on.
+    pub(super) fn push(&mut self, waiting: &mut Bytes) -> Result<Bytes, BrokenAnswer> {
+        let step = self.0.iter().map(|pass| pass.step()).min().unwrap_or(usize::MAX);
+        let bytes = waiting.split_to(step.min(waiting.len()));
         self.0.iter_mut().try_fold(bytes, |bytes, pass| if bytes.is_empty() { Ok(bytes) } else { pass.push(bytes) })
     }
 
@@ -39,5 +47,16 @@ impl Passes {
             rest = if through.is_empty() { held } else { [through, held].concat().into() };
         }
         Ok(rest)
+    }
+}
+
+/// Credentials are overwritten.
+impl Pass for Redactor {
+    fn push(&mut self, bytes: Bytes) -> Result<Bytes, BrokenAnswer> {
+        Ok(Self::push(self, bytes))
+    }
+
+    fn finish(&mut self) -> Result<Bytes, BrokenAnswer> {
+        Ok(Self::finish(self))
     }
 }

@@ -10,7 +10,72 @@ use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use super::refusal::Refusal;
+use crate::approvals::RequestDigest;
 use crate::config::ByteSize;
+use crate::credentials::splice::splice_model;
+
+/// What a request carries on to the upstream.
+#[derive(Debug, Default)]
+pub(crate) enum Payload {
+    #[default]
+    Nothing,
+    /// The whole body in memory.
+    Memory(Bytes),
+}
+
+impl Payload {
+    pub(crate) fn of(body: Bytes) -> Self {
+        if body.is_empty() { Self::Nothing } else { Self::Memory(body) }
+    }
+
+    /// Its length in bytes.
+    pub(crate) fn length(&self) -> u64 {
+        self.in_memory().len() as u64
+    }
+
+    /// The bytes, as far as they are in memory.
+    pub(crate) fn in_memory(&self) -> &[u8] {
+        match self {
+            Self::Nothing => &[],
+            Self::Memory(bytes) => bytes,
+        }
+    }
+
+    /// What a human approves.
+    pub(super) async fn digest(&self, method: &str, target: &str) -> Result<RequestDigest, Refusal> {
+        Ok(RequestDigest::of(method, target, self.in_memory()))
+    }
+
+    /// The same once more, for another attempt.
+    pub(super) fn again(&self) -> Result<Self, Refusal> {
+        Ok(match self {
+            Self::Nothing => Self::Nothing,
+            Self::Memory(bytes) => Self::Memory(bytes.clone()),
+        })
+    }
+
+    pub(super) fn take(&mut self) -> Self {
+        std::mem::take(self)
+    }
+
+    /// Under the name that the upstream has for the model, if it has another.
+    pub(super) fn for_model(self, alias: Option<&str>) -> Result<Self, Refusal> {
+        match (self, alias) {
+            (Self::Memory(body), Some(model)) => {
+                let unreadable = |_| Refusal::UnreadableBody("an alias of a model is understood in JSON alone".to_owned());
+                splice_model(&body, model).map(Self::Memory).map_err(unreadable)
+            }
+            (payload, _) => Ok(payload),
+        }
+    }
+
+    pub(super) fn into_body(self) -> Option<reqwest::Body> {
+        match self {
+            Self::Nothing => None,
+            Self::Memory(bytes) => Some(bytes.into()),
+        }
+    }
+}
 
 /// How much of a body is read, and how long the next piece of it may take.
 #[derive(Clone, Copy, Debug)]

@@ -2,12 +2,15 @@
 
 mod shape;
 
-use axum::http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use doorward_base::StoreError;
 
+use super::passes::BrokenAnswer;
 use super::wire::Wire;
+use crate::approvals::NotApproved;
+use crate::budget::{NotReserved, OverBudget};
 use crate::config::ByteSize;
 use crate::open_calls::Cut;
 use crate::secrets::SecretsError;
@@ -99,13 +102,20 @@ pub(crate) enum Refusal {
         "upstream `{0}` answered with a redirect, which the gateway does not follow: base_url has to be its final address"
     )]
     Redirected(String),
-    #[error("the error of upstream `{upstream}` {why} and is withheld")]
-    Withheld { upstream: String, status: StatusCode, why: &'static str },
+    #[error("upstream `{upstream}` answered something that is withheld: {error}")]
+    UnreadableAnswer { upstream: String, error: BrokenAnswer },
     #[error("upstream `{0}` answered something that is no list of models")]
     NoModelList(String),
 
+    #[error(transparent)]
+    NotApproved(NotApproved),
+    #[error(transparent)]
+    OverBudget(OverBudget),
+
     #[error("the gateway's database does not answer")]
     Store(#[from] StoreError),
+    #[error("the gateway's database does not answer")]
+    Unavailable,
     #[error("the gateway is stopping")]
     Stopping,
 }
@@ -115,6 +125,25 @@ impl From<TokenRefused> for Refusal {
         match refused {
             TokenRefused::Store(error) => Self::Store(error),
             other => Self::Token(other),
+        }
+    }
+}
+
+impl From<NotApproved> for Refusal {
+    fn from(refused: NotApproved) -> Self {
+        match refused {
+            NotApproved::Store(error) => Self::Store(error),
+            other => Self::NotApproved(other),
+        }
+    }
+}
+
+impl From<NotReserved> for Refusal {
+    fn from(refused: NotReserved) -> Self {
+        match refused {
+            NotReserved::Over(over) => Self::OverBudget(over),
+            NotReserved::Unavailable => Self::Unavailable,
+            NotReserved::Stopping => Self::Stopping,
         }
     }
 }
@@ -146,10 +175,13 @@ impl Refusal {
             }
             Self::CredentialRefused(_) => (StatusCode::BAD_GATEWAY, "upstream_credential_refused"),
             Self::Unreachable(_) => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
-            Self::Redirected(_) | Self::NoModelList(_) => (StatusCode::BAD_GATEWAY, "upstream_error"),
-            Self::Withheld { status, .. } => (*status, "upstream_error_withheld"),
+            Self::Redirected(_) | Self::NoModelList(_) | Self::UnreadableAnswer { .. } => (StatusCode::BAD_GATEWAY, "upstream_error"),
             Self::TimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
-            Self::Store(_) | Self::Stopping | Self::Cut(Cut::Stopping) => {
+            Self::NotApproved(NotApproved::Denied { .. }) => (StatusCode::FORBIDDEN, "denied"),
+            Self::NotApproved(NotApproved::Expired(_)) => (StatusCode::REQUEST_TIMEOUT, "not_approved"),
+            Self::NotApproved(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_held"),
+            Self::OverBudget(_) => (StatusCode::TOO_MANY_REQUESTS, "over_budget"),
+            Self::Store(_) | Self::Unavailable | Self::Stopping | Self::Cut(Cut::Stopping) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "gateway_unavailable")
             }
         }
@@ -162,7 +194,7 @@ impl Refusal {
             Self::SealedCredential { upstream, source } => {
                 tracing::error!(%upstream, error = %source, "a call was refused: the credential cannot be opened");
             }
-            Self::NoCredential { .. } | Self::CredentialRefused(_) | Self::Redirected(_) | Self::Withheld { .. } => {
+            Self::NoCredential { .. } | Self::CredentialRefused(_) | Self::Redirected(_) | Self::UnreadableAnswer { .. } => {
                 tracing::warn!("{self}");
             }
             _ => {}
@@ -179,6 +211,15 @@ fn address_of(base: Base) -> &'static str {
 }
 
 impl Refusal {
+    /// In seconds.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::OverBudget(over) => over.retry_after_seconds(),
+            Self::NotApproved(NotApproved::TooMany) => Some(60),
+            _ => None,
+        }
+    }
+
     /// The answer, in the shape that the client of the path expects.
     pub(crate) fn response(&self, wire: Wire) -> Response {
         self.log();
@@ -188,6 +229,9 @@ impl Refusal {
         let headers = response.headers_mut();
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, shape::challenge(wire));
+        }
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(RETRY_AFTER, seconds.into());
         }
         if let Self::WrongMethod { expected } = self {
             headers.extend(HeaderValue::from_str(expected.as_str()).map(|method| (ALLOW, method)));

@@ -17,6 +17,7 @@ use super::forward::Answer;
 use super::passes::{BrokenAnswer, Passes};
 use super::usage::UsageReader;
 use crate::audit::Ending;
+use crate::budget::AnswerForm;
 use crate::config::{Limits, Timeouts};
 use crate::open_calls::{Cut, Watched};
 
@@ -47,6 +48,7 @@ pub(super) fn relay(mut call: Call, answer: Answer, watched: Watched, relaying: 
     let relay = Relay {
         body,
         passes,
+        waiting: Bytes::new(),
         call,
         watched,
         usage,
@@ -67,6 +69,8 @@ pub(super) fn relay(mut call: Call, answer: Answer, watched: Watched, relaying: 
 struct Relay {
     body: reqwest::Body,
     passes: Passes,
+    /// What has come and has not gone through the passes.
+    waiting: Bytes,
     call: Call,
     watched: Watched,
     usage: UsageReader,
@@ -153,24 +157,31 @@ impl Relay {
                 self.call.row.ending = Ending::Complete;
                 return Poll::Ready(None);
             }
-            let bytes = match Pin::new(&mut self.body).poll_frame(context) {
+            if !self.waiting.is_empty() {
+                let bytes = self.passes.push(&mut self.waiting)?;
+                if !bytes.is_empty() {
+                    return Poll::Ready(Some(self.say(bytes)));
+                }
+                continue;
+            }
+            let rest = match Pin::new(&mut self.body).poll_frame(context) {
                 Poll::Pending => return self.poll_silence(context),
                 Poll::Ready(Some(Err(error))) => {
                     return Poll::Ready(Some(Err(RelayError::Upstream(error.without_url()))));
                 }
-                // Trailers are dropped: no client of these formats reads them.
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => self.passes.push(data)?,
-                    Err(_) => continue,
-                },
+                Poll::Ready(Some(Ok(frame))) => {
+                    self.heard = Instant::now();
+                    // Trailers are dropped: no client of these formats reads them.
+                    self.waiting = frame.into_data().unwrap_or_default();
+                    continue;
+                }
                 Poll::Ready(None) => {
                     self.finished = true;
                     self.passes.finish()?
                 }
             };
-            self.heard = Instant::now();
-            if !bytes.is_empty() {
-                return Poll::Ready(Some(self.say(bytes)));
+            if !rest.is_empty() {
+                return Poll::Ready(Some(self.say(rest)));
             }
         }
     }
@@ -184,7 +195,7 @@ impl Relay {
         if let Some(boundary) = &mut self.between_events {
             boundary.after(&bytes);
         }
-        self.said = self.heard;
+        self.said = Instant::now();
         Ok(Frame::data(bytes))
     }
 
@@ -214,10 +225,8 @@ impl Drop for Relay {
         if row.ending == Ending::ClientGone && whole {
             row.ending = Ending::Complete;
         }
-        if let Some(usage) = self.usage.usage() {
-            row.prompt_tokens = usage.prompt_tokens;
-            row.completion_tokens = usage.completion_tokens;
-        }
+        let form = if self.between_events.is_some() { AnswerForm::Events } else { AnswerForm::Whole };
+        self.call.has_used(self.usage.usage(), form);
     }
 }
 

@@ -140,6 +140,15 @@ impl Route {
         Self { entry, below: below.to_owned(), upstream, wrong_method }
     }
 
+    /// What follows the root of the line, as it came.
+    pub(super) fn below_with_name(&self) -> String {
+        match &self.upstream {
+            Some(name) if self.below.is_empty() => name.clone(),
+            Some(name) => format!("{name}/{}", self.below),
+            None => self.below.clone(),
+        }
+    }
+
     /// The shape of answers on this path.
     pub(crate) fn wire(&self) -> Wire {
         Wire::of(self.entry.root)

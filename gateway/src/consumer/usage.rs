@@ -1,7 +1,7 @@
 //! Reading token usage from an answer as it passes by: constant memory, whatever the size of the answer and of its chunks.
 //!
-//! Wanted is one object, at `usage` or (in the events of the Responses API) at `response.usage`. Everything else is only
-//! counted through, so the same scanner reads a unary answer and each event of a stream.
+//! Wanted is one object, at `usage` or (in the events of the Responses API) at `response.usage` or (in those of Anthropic) at
+//! `message.usage`. Everything else is only counted through, so the same scanner reads a unary answer and each event of a stream.
 
 use serde::Deserialize;
 
@@ -10,13 +10,60 @@ const LONGEST_USAGE: usize = 16 << 10;
 /// The longest key that matters is `response`.
 const LONGEST_KEY: usize = 8;
 
-/// Tokens, as the upstream counted them.
+/// Tokens, as the upstream counted them, under the names that the providers give them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(crate) struct Usage {
     #[serde(alias = "input_tokens")]
-    pub(crate) prompt_tokens: Option<u64>,
+    prompt_tokens: Option<u64>,
     #[serde(alias = "output_tokens")]
-    pub(crate) completion_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    #[serde(alias = "input_tokens_details")]
+    prompt_tokens_details: Option<Details>,
+    cache_read_input_tokens: Option<u64>,
+    cache_creation_input_tokens: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+struct Details {
+    cached_tokens: Option<u64>,
+}
+
+impl Usage {
+    /// All tokens of the prompt. OpenAI counts those from its cache among them, Anthropic beside them.
+    pub(crate) fn prompt(&self) -> Option<u64> {
+        self.prompt_tokens.map(|prompt| prompt.saturating_add(self.beside()))
+    }
+
+    /// Those of them that came from the provider's cache.
+    pub(crate) fn cached(&self) -> u64 {
+        let among = self.prompt_tokens_details.and_then(|details| details.cached_tokens);
+        self.cache_read_input_tokens.or(among).unwrap_or(0)
+    }
+
+    /// Those of them that were written to the provider's cache.
+    pub(crate) fn cache_written(&self) -> u64 {
+        self.cache_creation_input_tokens.unwrap_or(0)
+    }
+
+    /// Tokens of the answer.
+    pub(crate) fn completion(&self) -> Option<u64> {
+        self.completion_tokens
+    }
+
+    fn beside(&self) -> u64 {
+        self.cache_read_input_tokens.unwrap_or(0).saturating_add(self.cache_written())
+    }
+
+    /// What a later event says replaces what an earlier one said, and leaves what it does not speak of.
+    fn updated(self, later: Self) -> Self {
+        Self {
+            prompt_tokens: later.prompt_tokens.or(self.prompt_tokens),
+            completion_tokens: later.completion_tokens.or(self.completion_tokens),
+            prompt_tokens_details: later.prompt_tokens_details.or(self.prompt_tokens_details),
+            cache_read_input_tokens: later.cache_read_input_tokens.or(self.cache_read_input_tokens),
+            cache_creation_input_tokens: later.cache_creation_input_tokens.or(self.cache_creation_input_tokens),
+        }
+    }
 }
 
 /// Reads what a `Content-Type` promises.
@@ -65,8 +112,8 @@ pub(crate) struct JsonScanner {
     escaped: bool,
     /// The last string, as far as it can matter; a colon after it makes it a key.
     last: Key,
-    /// Whether the key at depth 1 is `response`.
-    in_response: bool,
+    /// Whether the key at depth 1 is `response` or `message`.
+    in_envelope: bool,
     capture: Capture,
     found: Option<Usage>,
 }
@@ -156,9 +203,9 @@ impl JsonScanner {
 
     fn step_after_key(&mut self) {
         if self.depth == 1 {
-            self.in_response = self.last.is(b"response");
+            self.in_envelope = self.last.is(b"response") || self.last.is(b"message");
         }
-        let here = self.depth == 1 || (self.depth == 2 && self.in_response);
+        let here = self.depth == 1 || (self.depth == 2 && self.in_envelope);
         if here && self.last.is(b"usage") {
             self.capture = Capture::Armed;
         }
@@ -175,7 +222,9 @@ impl JsonScanner {
         self.depth = self.depth.saturating_sub(1);
         match &self.capture {
             Capture::On { depth, bytes } if *depth == self.depth => {
-                self.found = serde_json::from_slice(bytes).ok().or(self.found);
+                if let Ok(usage) = serde_json::from_slice(bytes) {
+                    self.found = Some(self.found.unwrap_or_default().updated(usage));
+                }
                 self.capture = Capture::Off;
             }
             _ => {}

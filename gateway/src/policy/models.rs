@@ -37,7 +37,7 @@ impl Policy {
         let grants = self.grants_for_model(consumer, facts)?;
         let upstream = self.serving(route.entry.kind, &facts.model);
         let upstream = upstream.ok_or_else(|| Refusal::NoUpstream(facts.model.clone()))?;
-        Permit::for_route(upstream, route, grants)
+        Ok(Permit::for_route(upstream, route, grants)?.for_model(&facts.model))
     }
 
     /// The grants that allow the model; refused if none does, or if something else in the body is not allowed.

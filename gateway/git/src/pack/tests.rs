@@ -236,6 +236,15 @@ fn no_limit_is_passed() {
     assert!(matches!(refused(Limits { commits: 1, ..limits }), BadPack::TooManyCommits(1)));
     assert!(matches!(refused(Limits { commit_bytes: 200, ..limits }), BadPack::CommitsTooLarge(200)));
     assert!(matches!(refused(Limits { inflated: 100_000, ..limits }), BadPack::InflatesTooFar(100_000)));
+
+    let made_by_delta = one.content.len() + delta(&one.content, &two.content).len() + two.content.len();
+    let mut pack = Pack::new();
+    let first = pack.commit(&one);
+    pack.delta(first, &one.content, &two.content);
+    let pack = pack.finish();
+    let inflated = made_by_delta as u64;
+    assert!(read_within(&pack, Limits { inflated, ..limits }).is_ok(), "what deltas make counts too");
+    assert!(read_within(&pack, Limits { inflated: inflated - 1, ..limits }).is_err());
 }
 
 #[test]

@@ -51,7 +51,6 @@ impl Rig {
     }
 
     async fn ask(&self, method: reqwest::Method, path: &str, body: Value) -> (u16, Value) {
-        crate::consumer::client(Duration::from_secs(5)).unwrap();
         let client = reqwest::Client::new();
         let request = client.request(method, format!("{}{path}", self.url)).body(body.to_string());
         let answer = request.send().await.unwrap();

@@ -18,7 +18,7 @@ fn key() -> Key {
 }
 
 fn settlement(spent: u64) -> Settlement {
-    Settlement { key: key(), hold: TEN, generation: 0, spent: tokens(spent) }
+    Settlement { key: key(), hold: TEN, since: Since { generation: 0, batch: 0 }, spent: tokens(spent) }
 }
 
 async fn ledger(url: String) -> (Ledger, mpsc::Sender<Message>) {
@@ -57,7 +57,7 @@ async fn what_was_written_although_the_answer_was_lost_is_not_charged_twice() {
         ledger.flush(Vec::new()).await;
         // As if the connection had broken after the commit.
         ledger.lease.batch = before;
-        ledger.holds.insert(key(), TEN);
+        ledger.locals.insert(key(), Local { hold: TEN, ..Local::default() });
         ledger.in_doubt = Some(vec![settlement(7)]);
         ledger.dirty.insert(key());
         ledger.settlements.push(Settlement { hold: Hold::default(), ..settlement(1) });
@@ -78,7 +78,7 @@ async fn a_reservation_that_was_written_although_its_caller_was_refused_is_taken
         assert!(matches!(ledger.attempt(&[lost], &[]).await, Ok(Attempt::Written(_))));
         // As if the connection had broken after the commit.
         ledger.lease.batch -= 1;
-        ledger.holds.clear();
+        ledger.locals.clear();
         ledger.in_doubt = Some(Vec::new());
         ledger.dirty.insert(key());
         assert_eq!(account(&ledger).await.held, tokens(10));

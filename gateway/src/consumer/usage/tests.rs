@@ -17,7 +17,7 @@ fn read(content_type: &str, text: &str) -> Option<(Option<u64>, Option<u64>)> {
     let whole = read_in_chunks(content_type, text.as_bytes(), usize::MAX);
     let split = read_in_chunks(content_type, text.as_bytes(), 1);
     assert_eq!(whole, split, "chunks must not matter");
-    whole.map(|usage| (usage.prompt_tokens, usage.completion_tokens))
+    whole.map(|usage| (usage.prompt(), usage.completion()))
 }
 
 #[test]
@@ -45,6 +45,22 @@ fn the_usage_of_a_stream_of_responses_is_read_where_it_stands() {
 }
 
 #[test]
+fn the_usage_of_a_stream_of_anthropic_is_put_together_from_its_first_and_last_events() {
+    let stream = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"content\":[],\"usage\":{\"input_tokens\":3,\
+                  \"cache_read_input_tokens\":5,\"cache_creation_input_tokens\":2,\"output_tokens\":1}}}\n\n\
+                  event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{},\"usage\":{\"output_tokens\":9}}\n\n";
+    let usage = read_in_chunks(EVENTS, stream.as_bytes(), usize::MAX).unwrap();
+    assert_eq!((usage.prompt(), usage.cached(), usage.cache_written(), usage.completion()), (Some(10), 5, 2, Some(9)));
+}
+
+#[test]
+fn cached_tokens_are_among_those_of_the_prompt_at_openai() {
+    let answer = r#"{"usage":{"prompt_tokens":9,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":4}}}"#;
+    let usage = read_in_chunks(JSON, answer.as_bytes(), usize::MAX).unwrap();
+    assert_eq!((usage.prompt(), usage.cached()), (Some(9), 4));
+}
+
+#[test]
 fn data_over_several_lines_is_one_document() {
     assert_eq!(read(EVENTS, "data: {\"usage\":\ndata: {\"prompt_tokens\":1}}\n\n"), Some((Some(1), None)));
 }
@@ -53,7 +69,6 @@ fn data_over_several_lines_is_one_document() {
 fn usage_anywhere_else_is_no_usage() {
     for answer in [
         r#"{"choices":[{"usage":{"prompt_tokens":1}}]}"#,
-        r#"{"message":{"usage":{"prompt_tokens":1}}}"#,
         r#"{"content":"\"usage\":{\"prompt_tokens\":1}"}"#,
         r#"{"usage":null,"x":{"prompt_tokens":1}}"#,
         r#"{"usage":[{"prompt_tokens":1}]}"#,
@@ -105,7 +120,7 @@ proptest! {
         let content = serde_json::to_string(&content).unwrap();
         let event = format!("{{\"choices\":[{{\"delta\":{{\"content\":{content}}}}}],\"usage\":{{\"prompt_tokens\":{prompt}}}}}");
         let stream = format!("data: {event}\n\ndata: [DONE]\n\n");
-        let expected = Some(Usage { prompt_tokens: Some(u64::from(prompt)), completion_tokens: None });
+        let expected = Some(Usage { prompt_tokens: Some(u64::from(prompt)), ..Usage::default() });
         prop_assert_eq!(read_in_chunks(EVENTS, stream.as_bytes(), size), expected);
         prop_assert_eq!(read_in_chunks(JSON, event.as_bytes(), size), expected);
     }

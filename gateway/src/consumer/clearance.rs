@@ -1,0 +1,81 @@
+//! The last thing between a permit and its request: nobody has to be asked any more.
+
+use axum::http::Method;
+
+use crate::approvals::{Approvals, Approved, Body, Held, Summary};
+use crate::policy::Permit;
+use crate::tokens::Consumer;
+
+use super::ask::Ask;
+use super::payload::Payload;
+use super::refusal::Refusal;
+use super::wire::Wire;
+
+/// The proof that the request of one permit may go now: no human has to be asked, or one has said yes to its exact bytes.
+#[derive(Debug)]
+pub(super) struct Clearance {
+    url: String,
+    /// The path and query that were shown to a human, and the proof of the answer.
+    approved: Option<(String, Approved)>,
+}
+
+impl Clearance {
+    /// For requests of the gateway's own, for which nobody is ever asked.
+    pub(super) fn of_our_own(permit: &Permit) -> Self {
+        debug_assert!(permit.held().is_empty(), "the gateway's own requests only read");
+        Self { url: permit.url().to_string(), approved: None }
+    }
+
+    /// For the same request on its way to another upstream.
+    pub(super) fn moved_to(self, permit: &Permit) -> Self {
+        Self { url: permit.url().to_string(), ..self }
+    }
+
+    /// A clearance for one request lets no other through, not even one with another body.
+    pub(super) async fn is_for(&self, permit: &Permit, method: &Method, payload: &Payload) -> Result<(), Refusal> {
+        let approved = match &self.approved {
+            None => permit.held().is_empty(),
+            Some((target, approved)) => approved.covers(&payload.digest(method.as_str(), target).await?),
+        };
+        assert!(approved && self.url == permit.url().as_str(), "a request goes with its own clearance");
+        Ok(())
+    }
+}
+
+/// Asks a human if the grant says so, and waits for the answer.
+pub(super) async fn clear(
+    approvals: &Approvals,
+    consumer: &Consumer,
+    permit: &Permit,
+    query: Option<&str>,
+    ask: &Ask,
+) -> Result<Clearance, Refusal> {
+    let url = permit.url().to_string();
+    if permit.held().is_empty() {
+        return Ok(Clearance { url, approved: None });
+    }
+    let path = format!("{}{}", ask.route.entry.root, ask.route.below_with_name());
+    let target = query.map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
+    let digest = ask.payload.digest(ask.method.as_str(), &target).await?;
+    let body = ask.payload.in_memory();
+    let shown = match ask.route.wire() {
+        Wire::Github => Body::GitHub(body),
+        Wire::Mcp => Body::Mcp(body),
+        _ => Body::Opaque,
+    };
+    let upstream = permit.upstream().name.clone();
+    let effects = permit.held().to_vec();
+    let summary = Summary::of(ask.method.as_str(), &path, &upstream, &effects, shown);
+    let held = Held {
+        consumer: consumer.name.clone(),
+        token_id: consumer.token_id.clone(),
+        effects,
+        method: ask.method.to_string(),
+        path,
+        upstream,
+        summary,
+        digest,
+    };
+    let approved = approvals.hold(held).await?;
+    Ok(Clearance { url, approved: Some((target, approved)) })
+}

@@ -1,0 +1,101 @@
+//! Tools, prompts and resources of MCP servers.
+
+use std::sync::Arc;
+
+use axum::http::Method;
+use globset::GlobSet;
+
+use super::models::names;
+use super::{Permit, Policy};
+use crate::config::{ConfigError, McpGrantConfig, UpstreamKind};
+use crate::consumer::{Ask, Refusal, mcp};
+use crate::tokens::Consumer;
+use crate::upstream::globs;
+
+/// One `[[grants.NAME.mcp]]`.
+#[derive(Debug)]
+pub(super) struct McpRule {
+    upstream: String,
+    seen: Arc<Seen>,
+    approve: GlobSet,
+}
+
+/// What of a server may be used, and so may be seen in its lists.
+#[derive(Debug)]
+struct Seen {
+    tools: GlobSet,
+    approve: GlobSet,
+    prompts: GlobSet,
+    resources: GlobSet,
+}
+
+impl McpRule {
+    pub(super) fn compile(grant: &str, config: &McpGrantConfig) -> Result<Self, ConfigError> {
+        let globs = |patterns: &[String]| globs(patterns, || format!("mcp of grant `{grant}`"));
+        let approve = globs(&config.approve)?;
+        let seen = Seen {
+            tools: globs(&config.tools)?,
+            approve: approve.clone(),
+            prompts: globs(&config.prompts)?,
+            resources: globs(&config.resources)?,
+        };
+        Ok(Self { upstream: config.upstream.clone(), seen: Arc::new(seen), approve })
+    }
+}
+
+impl Seen {
+    fn shows(&self, kind: mcp::Kind, name: &str) -> bool {
+        match kind {
+            mcp::Kind::Tool => self.tools.is_match(name) || self.approve.is_match(name),
+            mcp::Kind::Prompt => self.prompts.is_match(name),
+            mcp::Kind::Resource => self.resources.is_match(name),
+        }
+    }
+
+    fn allows(&self, used: &mcp::Use) -> bool {
+        match used {
+            mcp::Use::Protocol => true,
+            mcp::Use::Tool(name) => self.shows(mcp::Kind::Tool, name),
+            mcp::Use::Prompt(name) => self.shows(mcp::Kind::Prompt, name),
+            mcp::Use::Resource(uri) => self.shows(mcp::Kind::Resource, uri),
+            mcp::Use::Other(_) => false,
+        }
+    }
+}
+
+impl Policy {
+    pub(super) fn authorize_mcp(&self, consumer: &Consumer, ask: &Ask, uses: &mcp::Uses) -> Result<Permit, Refusal> {
+        let name = ask.route.upstream.as_deref().unwrap_or_default();
+        if ![Method::POST, Method::GET, Method::DELETE].contains(&ask.method) {
+            return Err(Refusal::WrongMethod { expected: Method::POST });
+        }
+        let of_server = |rule: &&McpRule| rule.upstream == name;
+        let granting: Vec<_> = self.grants_of(consumer).filter(|grant| grant.mcp.iter().any(|rule| of_server(&rule))).collect();
+        let upstream = self.named(UpstreamKind::Mcp, Some(name)).filter(|_| !granting.is_empty());
+        let upstream = upstream.ok_or_else(|| Refusal::NotGranted(format!("the MCP server `{name}`")))?;
+        let rules: Vec<&McpRule> = granting.iter().flat_map(|grant| &grant.mcp).filter(of_server).collect();
+        if let Some(refused) = uses.uses.iter().find(|used| !rules.iter().any(|rule| rule.seen.allows(used))) {
+            return Err(Refusal::NotGranted(format!("{} of the MCP server `{name}`", described(refused))));
+        }
+        let held = |used: &&mcp::Use| matches!(used, mcp::Use::Tool(tool) if rules.iter().any(|rule| rule.approve.is_match(tool)));
+        let held = uses.uses.iter().filter(held).map(|used| format!("{} of {name}", described(used))).collect();
+        Ok(Permit::for_route(upstream, &ask.route, names(granting.into_iter()))?.held_for(held))
+    }
+
+    /// What the consumer may see of a server's lists.
+    pub(crate) fn visible(&self, consumer: &Consumer, server: &str) -> mcp::Visible {
+        let rules = self.grants_of(consumer).flat_map(|grant| &grant.mcp).filter(|rule| rule.upstream == server);
+        let seen: Vec<Arc<Seen>> = rules.map(|rule| rule.seen.clone()).collect();
+        Arc::new(move |kind, name| seen.iter().any(|seen| seen.shows(kind, name)))
+    }
+}
+
+fn described(used: &mcp::Use) -> String {
+    match used {
+        mcp::Use::Protocol => "the protocol".to_owned(),
+        mcp::Use::Tool(name) => format!("the tool `{name}`"),
+        mcp::Use::Prompt(name) => format!("the prompt `{name}`"),
+        mcp::Use::Resource(uri) => format!("the resource `{uri}`"),
+        mcp::Use::Other(method) => format!("the method `{method}`"),
+    }
+}
