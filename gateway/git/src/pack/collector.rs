@@ -47,7 +47,7 @@ impl Collector {
     /// The commit that a delta is against, if it is one that was seen.
     pub(super) fn find(&self, base: &Base) -> Option<Content> {
         let number = match base {
-            Base::Id(_) => return None,
+            Base::Id(id) => self.commits.number(id)?,
             Base::Offset(offset) => {
                 let found = self.entries.binary_search_by_key(offset, |(offset, _)| *offset).ok()?;
                 self.entries[found].1
