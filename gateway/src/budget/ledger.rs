@@ -376,7 +376,7 @@ impl Ledger {
                 break;
             }
             self.flush(Vec::new()).await;
-            if self.due.is_some() && last > 0 {
+            if self.in_doubt.is_some() && last > 0 {
                 tokio::time::sleep(RETRY_AFTER).await;
             }
         }

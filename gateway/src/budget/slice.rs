@@ -68,3 +68,64 @@ pub(super) fn slice_of(account: &Account, limits: &Limits, last: Amount) -> Amou
     let slice = Amount { tokens: part.tokens.min(most.tokens), usd: part.usd.min(most.usd) };
     if last.times(FEWEST_REQUESTS).fits_into(slice) { slice } else { Amount::default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::estimate::estimate;
+    use super::super::limits::Caps;
+    use super::*;
+
+    const NOON: Timestamp = Timestamp::from_millis(1_700_049_600_000);
+
+    fn tokens(tokens: u64) -> Amount {
+        Amount { tokens, usd: Usd::ZERO }
+    }
+
+    fn limits(per_day: u64, per_minute: Option<u64>) -> Limits {
+        Limits { day: Caps { tokens: Some(per_day), usd: None }, per_minute, ..Limits::default() }
+    }
+
+    fn wish(most: u64) -> Wish {
+        Wish { model: "m".into(), estimate: estimate(4, Some(most - 1)), price: None }
+    }
+
+    fn local(stored: u64) -> Local {
+        Local { stored: tokens(stored), day: day_of(NOON), ..Local::default() }
+    }
+
+    #[test]
+    fn a_slice_is_a_small_part_of_what_is_left_and_none_where_little_is_left() {
+        let slice = |limit, last| slice_of(&Account::default(), &limits(limit, None), tokens(last)).tokens;
+        assert_eq!((slice(16_000, 10), slice(16_000_000, 10), slice(640, 10), slice(639, 10)), (1_000, 2_560, 40, 0));
+        let used = Account { today: tokens(15_000), held: tokens(500), ..Account::default() };
+        assert_eq!(slice_of(&used, &limits(16_000, None), tokens(10)), Amount::default());
+    }
+
+    #[test]
+    fn nothing_is_handed_out_beyond_the_slice() {
+        let mut local = local(100);
+        local.hold.amount = tokens(30);
+        let limits = limits(1_000, None);
+        assert_eq!(local.reserve(&limits, Some(&wish(70)), NOON, false), Some(tokens(70)));
+        assert_eq!(local.reserve(&limits, Some(&wish(71)), NOON, false), None);
+        let unpriced = Limits { total: Caps { tokens: None, usd: Some(Usd::ZERO) }, ..limits };
+        assert_eq!(local.reserve(&unpriced, Some(&wish(1)), NOON, false), None);
+    }
+
+    #[test]
+    fn a_slice_of_yesterday_is_not_handed_out() {
+        let tomorrow = NOON.plus(Duration::from_secs(12 * 60 * 60));
+        assert_eq!(local(100).reserve(&limits(1_000, None), Some(&wish(10)), tomorrow, true), None);
+    }
+
+    #[test]
+    fn a_rate_is_counted_here_only_by_who_is_alone() {
+        let limits = limits(1_000, Some(2));
+        assert_eq!(local(100).reserve(&limits, None, NOON, false), None);
+        let mut alone = local(100);
+        let held: Vec<_> = (0..3).map(|_| alone.reserve(&limits, None, NOON, true)).collect();
+        assert_eq!(held, [Some(Amount::default()), Some(Amount::default()), None]);
+    }
+}

@@ -383,6 +383,7 @@ async fn what_is_left_is_found_although_another_replica_holds_a_slice_of_it() {
     assert_eq!(other.over(&["g"], 9_990).await.retry_after_seconds(), Some(5));
     one.has_tokens("g", (10, 10, 0)).await;
     other.reserve(&["g"], 9_990).await.unwrap().settle(&completion(9_990));
+    one.has_tokens("g", (10_000, 10_000, 0)).await;
     assert!(one.over(&["g"], 1).await.to_string().contains("not renewed"));
     one.stop().await;
     other.stop().await.close().await;
