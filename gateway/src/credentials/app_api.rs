@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use doorward_base::Timestamp;
 use doorward_github::RepositoryName;
 use http_body_util::{BodyExt, Limited};
-use reqwest::header::{ACCEPT, USER_AGENT};
+use reqwest::header::{ACCEPT, RETRY_AFTER, USER_AGENT};
 use reqwest::{RequestBuilder, Url};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
@@ -116,10 +116,9 @@ impl Api {
             self.trouble(if error.is_timeout() { "it does not answer in time" } else { "it cannot be reached" })
         })?;
         let (status, headers) = (answer.status(), answer.headers());
-        if status == StatusCode::TOO_MANY_REQUESTS
-            || headers.contains_key("retry-after")
-            || (status == StatusCode::FORBIDDEN && headers.get("x-ratelimit-remaining").is_some_and(|left| left == "0"))
-        {
+        let exhausted = || headers.get("x-ratelimit-remaining").is_some_and(|left| left == "0");
+        let slower = || headers.contains_key(RETRY_AFTER) || exhausted();
+        if status == StatusCode::TOO_MANY_REQUESTS || (status == StatusCode::FORBIDDEN && slower()) {
             return Err(AppError::RateLimited { app_id: self.app_id });
         }
         let body = Limited::new(reqwest::Body::from(answer), LARGEST_ANSWER).collect().await;

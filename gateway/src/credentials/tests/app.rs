@@ -194,6 +194,16 @@ async fn each_failure_is_named_with_its_cure_and_tells_no_secret() {
 }
 
 #[tokio::test]
+async fn a_refusal_for_too_many_requests_is_told_from_one_for_missing_permissions() {
+    for header in [("retry-after", "60"), ("x-ratelimit-remaining", "0")] {
+        let github = Github::start().await;
+        let answer = ResponseTemplate::new(403).insert_header(header.0, header.1);
+        Mock::given(method("GET")).respond_with(answer).mount(&github.server).await;
+        assert_eq!(github.token(&widgets()).await.unwrap_err(), AppError::RateLimited { app_id: 7 });
+    }
+}
+
+#[tokio::test]
 async fn an_answer_without_end_is_not_read() {
     let github = Github::start().await;
     github.answers("GET", LOOKUP, 200, &json!({ "id": 42, "more": "x".repeat(300 << 10) })).await;
