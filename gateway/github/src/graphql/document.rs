@@ -286,7 +286,7 @@ impl Reader {
 fn each_once(fields: &[(String, Rc<Input>)]) -> Result<(), GraphqlRefused> {
     let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
-    if false {
+    if names.windows(2).any(|pair| pair.first() == pair.get(1)) {
         return Err(GraphqlRefused::Text("an argument or a key is given twice".to_owned()));
     }
     Ok(())
