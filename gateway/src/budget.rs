@@ -112,11 +112,6 @@ impl Budgets {
         answered.await.map_err(|_| NotReserved::Stopping)?
     }
 
-    /// What models cost.
-    pub(crate) fn prices(&self) -> &Prices {
-        &self.0.prices
-    }
-
     /// The candidates up to the first without limits, and whether there is such a one. A grant that is not configured allows nothing.
     fn limited(
         &self,

@@ -140,6 +140,10 @@ pub enum ConfigError {
     NotSupported { setting: String },
     #[error("grant `{grant}` names `{upstream}`, which is no upstream of kind {kind} under [[gateway.upstreams]]")]
     UnknownUpstream { grant: String, kind: &'static str, upstream: String },
+    #[error("github of grant `{grant}`: {problem}")]
+    Github { grant: String, problem: doorward_github::BadRule },
+    #[error("two upstreams are of kind github: the paths of GitHub name no upstream, so there can be one")]
+    TwoGithubs,
     #[error("two upstreams are named `{name}`: names must differ")]
     DuplicateUpstream { name: String },
     #[error("`{name}` is no name for an upstream: use 1 to 64 letters, digits, `-`, `_` and `.`")]
@@ -196,6 +200,9 @@ impl GatewayConfig {
             if !seen.insert(upstream.name.as_str()) {
                 return Err(ConfigError::DuplicateUpstream { name: upstream.name.clone() });
             }
+        }
+        if self.upstreams.iter().filter(|upstream| upstream.kind == UpstreamKind::Github).count() > 1 {
+            return Err(ConfigError::TwoGithubs);
         }
         fallback::check(&self.upstreams).map_err(ConfigError::Fallback)?;
         grants.iter().try_for_each(|(name, grant)| grant.check(name, &self.upstreams))

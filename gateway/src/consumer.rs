@@ -8,6 +8,8 @@ mod clearance;
 mod decode;
 mod form;
 mod forward;
+mod git;
+mod github;
 pub(crate) mod mcp;
 mod models;
 mod outgoing;
@@ -27,6 +29,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use doorward_base::Clock;
+use doorward_github::Links;
 
 use crate::approvals::Approvals;
 use crate::audit::AuditWriter;
@@ -47,6 +50,8 @@ use call::Call;
 use clearance::clear;
 use forward::Answer;
 pub(crate) use forward::{Forwarder, client};
+pub(crate) use git::{Deed, GitAsk};
+pub(crate) use github::links;
 use payload::Reading;
 pub(crate) use refusal::Refusal;
 use relay::Relaying;
@@ -67,6 +72,7 @@ pub(crate) struct Consumers {
     pub(crate) audit: AuditWriter,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) open_calls: OpenCalls,
+    pub(crate) links: Arc<Links>,
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
 }
@@ -110,10 +116,13 @@ impl Consumers {
             let target = Target::parse(&head.uri)?;
             let route = Route::find(&head.method, &target)?;
             let query = target.query.as_deref();
-            let ask = Ask::read(&head, route, body, self.reading()).await?;
+            let mut ask = Ask::read(&head, route, body, self.reading(), self.reading_a_push()).await?;
             call.asks_for(&ask);
             if let Subject::ModelList = ask.subject {
                 return self.models(&consumer, &ask.route, query).await.map(Outcome::Answered);
+            }
+            if let Subject::Github(deeds) = &mut ask.subject {
+                self.locate(&consumer, deeds).await?;
             }
             let permit = self.policy.authorize(&consumer, &ask)?;
             call.is_permitted(&permit);
@@ -137,14 +146,21 @@ impl Consumers {
         Ok(self.budgets.reserve(&consumer.name, permit.grants(), ask.estimate().map(use_of)).await?)
     }
 
-    /// Lists of MCP servers show what is granted alone.
-    fn without_what_is_not_granted(&self, answer: Answer, sending: &Sending<'_>) -> Answer {
+    /// An answer as this consumer may see it: links lead to the gateway, and lists of MCP servers show what is granted alone.
+    fn dressed(&self, answer: Answer, sending: &Sending<'_>) -> Answer {
+        if let Subject::Github(_) = sending.ask.subject {
+            return self.with_our_links(answer, &sending.ask.route);
+        }
         let (Subject::Mcp(uses), Some(server)) = (&sending.ask.subject, &sending.ask.route.upstream) else { return answer };
         let events = answer.media_type() == "text/event-stream";
         if !events && !uses.lists {
             return answer;
         }
         answer.changed_by(mcp::Listing::new(self.policy.visible(sending.consumer, server), events))
+    }
+
+    fn reading_a_push(&self) -> Reading {
+        Reading { limit: self.limits.push, ..self.reading() }
     }
 
     fn reading(&self) -> Reading {

@@ -79,6 +79,7 @@ impl Gateway {
         random: Random,
     ) -> Result<Self, OpenError> {
         let policy = Policy::compile(&config, &grants)?;
+        let links = consumer::links(policy.upstreams(), &config.consumer_url())?;
         let database = open_database(&config.database).await?;
         let token = AdminToken::read_or_create(&config.admin_token_file, &random)?;
         let tokens = Tokens::new(database.clone(), clock.clone(), random.clone());
@@ -104,6 +105,7 @@ impl Gateway {
             audit: writer,
             metrics: metrics.clone(),
             open_calls: open_calls.clone(),
+            links,
             limits: config.limits,
             timeouts: config.timeouts,
         };

@@ -1,5 +1,6 @@
 //! What a consumer may do. The answer to "may this be done" is a [`Permit`], and forwarding takes one.
 
+mod github;
 mod mcp;
 mod models;
 mod paths;
@@ -7,6 +8,7 @@ mod paths;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use doorward_github::Rule;
 use url::Url;
 
 use crate::config::{ConfigError, GatewayConfig, GrantConfig, Grants, UpstreamKind};
@@ -33,6 +35,7 @@ struct Grant {
     paths: PathRule,
     http: Vec<HttpRule>,
     mcp: Vec<McpRule>,
+    github: Vec<Rule>,
 }
 
 /// The proof that one request was authorized, and where it goes. Only this module makes one.
@@ -64,6 +67,11 @@ impl Permit {
     /// The same, but a human has to say yes to these effects first.
     fn held_for(self, held: Vec<String>) -> Self {
         Self { held, ..self }
+    }
+
+    /// The same, for a request that concerns one repository.
+    fn scoped_to(self, scope: Option<Scope>) -> Self {
+        Self { scope, ..self }
     }
 
     /// The same, for a request to this model.
@@ -125,6 +133,8 @@ impl Policy {
             Subject::Model(facts) => self.authorize_model(consumer, &ask.route, facts),
             Subject::Path(facts) => self.authorize_path(consumer, &ask.route, facts.as_ref()),
             Subject::Http => self.authorize_http(consumer, ask),
+            Subject::Github(deeds) => self.authorize_github(consumer, &ask.route, &deeds.effects),
+            Subject::Git(git) => self.authorize_git(consumer, &ask.route, git),
             Subject::Mcp(uses) => self.authorize_mcp(consumer, ask, uses),
             // The list is put together from answers that have permits of their own.
             Subject::ModelList => Err(Refusal::PathNotGranted),
@@ -153,6 +163,7 @@ impl Policy {
 impl Grant {
     fn compile(name: &str, config: &GrantConfig) -> Result<Self, ConfigError> {
         let http = config.http.iter().map(|rule| HttpRule::compile(name, rule));
+        let github = config.github.iter().map(|rule| github::compile(name, rule));
         let mcp = config.mcp.iter().map(|rule| McpRule::compile(name, rule));
         Ok(Self {
             name: name.into(),
@@ -160,6 +171,7 @@ impl Grant {
             paths: PathRule::compile(name, &config.paths)?,
             http: http.collect::<Result<_, _>>()?,
             mcp: mcp.collect::<Result<_, _>>()?,
+            github: github.collect::<Result<_, _>>()?,
         })
     }
 }

@@ -1,5 +1,7 @@
 //! What a grant says to an effect.
 
+use std::collections::BTreeSet;
+
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::effect::{Effect, RefChange, RepositoryName, UnknownVerb, Verb};
@@ -115,6 +117,13 @@ impl Rules<'_> {
         let best = decisions.clone().min().unwrap_or(Decision::Denied);
         let held = decisions.into_iter().any(|decision| decision == Decision::Held);
         if held { Decision::Held } else { best }
+    }
+
+    /// All that is allowed in this repository, if need be after a human's yes.
+    pub fn verbs(&self, repository: &RepositoryName) -> BTreeSet<Verb> {
+        let rules = self.0.iter().filter(|rule| rule.covers(repository));
+        let verbs = rules.flat_map(|rule| Verb::ALL.iter().filter(|verb| rule.allows(**verb) || rule.holds(**verb)));
+        verbs.copied().collect()
     }
 
     /// Whether anything in this repository is granted: what else is refused may then be said.

@@ -64,12 +64,7 @@ pub(crate) enum AnswerForm {
     Events,
 }
 
-/// What an answer that reported no usage has used, by the bytes that came of it.
-pub(crate) fn estimate_from_stream(prompt_bytes: u64, answer_bytes: u64, form: AnswerForm) -> Spent {
-    let prompt = prompt_bytes.div_ceil(BYTES_PER_TOKEN);
-    Spent { prompt, completion: answer_tokens(answer_bytes, form), ..Spent::default() }
-}
-
+/// The tokens of an answer that did not report them.
 pub(super) fn answer_tokens(bytes: u64, form: AnswerForm) -> u64 {
     bytes.div_ceil(match form {
         AnswerForm::Whole => BYTES_PER_TOKEN,
@@ -89,9 +84,8 @@ mod tests {
 
     #[test]
     fn an_answer_without_usage_is_charged_by_its_bytes() {
-        let spent = |form| estimate_from_stream(400, 1_000, form).completion;
-        assert_eq!((spent(AnswerForm::Whole), spent(AnswerForm::Events)), (250, 10));
-        assert_eq!(estimate_from_stream(400, 0, AnswerForm::Events).tokens(), 100);
+        assert_eq!((answer_tokens(1_001, AnswerForm::Whole), answer_tokens(1_001, AnswerForm::Events)), (251, 11));
+        assert_eq!(answer_tokens(0, AnswerForm::Events), 0);
     }
 
     #[test]

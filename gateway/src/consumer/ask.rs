@@ -11,6 +11,8 @@ use secrecy::zeroize::Zeroizing;
 
 use super::body::Facts;
 use super::form;
+use super::git::GitAsk;
+use super::github::Deeds;
 use super::mcp;
 use super::payload::{Payload, Reading, check_json, is_json, is_plain};
 use super::refusal::Refusal;
@@ -38,14 +40,28 @@ pub(crate) enum Subject {
     Path(Option<Facts>),
     /// A path of an HTTP upstream.
     Http,
+    /// Something on GitHub.
+    Github(Deeds),
+    /// A fetch or a push.
+    Git(GitAsk),
     /// Messages to an MCP server.
     Mcp(mcp::Uses),
 }
 
 impl Ask {
     /// Reads the body, and from a side copy of it what policy needs to know.
-    pub(crate) async fn read(head: &Parts, route: Route, body: Body, reading: Reading) -> Result<Self, Refusal> {
+    pub(crate) async fn read(
+        head: &Parts,
+        route: Route,
+        body: Body,
+        reading: Reading,
+        push: Reading,
+    ) -> Result<Self, Refusal> {
         let guard = route.entry.guard;
+        if guard == Guard::Git {
+            let (ask, payload) = GitAsk::read(head, &route, body, reading, push).await?;
+            return Ok(Self { route, method: head.method.clone(), subject: Subject::Git(ask), payload });
+        }
         if guard == Guard::Model {
             check_json(&head.headers)?;
         }
@@ -60,7 +76,10 @@ impl Ask {
             Guard::Path => Subject::Path(facts_if_any(head, &route, &body)?),
             Guard::Http => Subject::Http,
             Guard::Mcp => Subject::Mcp(mcp_uses(head, &body)?),
-            _ => return Err(Refusal::UnknownPath),
+            Guard::GithubRest | Guard::GithubGraphql | Guard::GithubUploads => {
+                Subject::Github(Deeds::read(head, &route, &body)?)
+            }
+            Guard::Git => return Err(Refusal::UnknownPath),
         };
         Ok(Self { route, method: head.method.clone(), subject, payload: Payload::of(body) })
     }

@@ -41,7 +41,7 @@ impl Consumers {
         let mut tries = self.vault.count(&permit.upstream().name).max(1);
         loop {
             tries -= 1;
-            let payload = if repeatable { sending.ask.payload.again()? } else { sending.ask.payload.take() };
+            let payload = if repeatable { sending.ask.payload.again() } else { sending.ask.payload.take() };
             let tried = self.attempt(&permit, &clearance, &sending, payload).await;
             if !tried.trouble || !repeatable {
                 return self.finished(tried, permit, &sending).await;
@@ -101,7 +101,7 @@ impl Consumers {
     async fn finished(&self, tried: Tried, permit: Permit, sending: &Sending<'_>) -> Result<(Answer, Permit), Refusal> {
         let name = permit.upstream().name.clone();
         let answer = tried.result?.decompressed(&name)?;
-        let answer = self.without_what_is_not_granted(answer, sending);
+        let answer = self.dressed(answer, sending);
         let secrets = self.vault.secrets(tried.taken.as_ref()).await;
         Ok((answer.redacted(&secrets, &name), permit))
     }

@@ -7,9 +7,11 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use doorward_base::Timestamp;
+use doorward_git::push::Push;
 use tokio::time::Instant;
 
 use super::ask::{Ask, Subject};
+use super::git::{self, Deed, GitAsk};
 use super::refusal::Refusal;
 use super::usage::Usage;
 use super::wire::Wire;
@@ -31,6 +33,8 @@ pub(crate) struct Call {
     reservation: Option<Reservation>,
     metrics: Arc<Metrics>,
     reserved: Option<Reserved>,
+    /// A push, which is refused in git's own words.
+    push: Option<Push>,
 }
 
 impl Call {
@@ -53,7 +57,7 @@ impl Call {
             completion_tokens: None,
             latency_ms: 0,
         };
-        Self { row, started: Instant::now(), reservation: Some(place), metrics, reserved: None }
+        Self { row, started: Instant::now(), reservation: Some(place), metrics, reserved: None, push: None }
     }
 
     pub(super) fn comes_from(&mut self, consumer: &Consumer) {
@@ -65,6 +69,7 @@ impl Call {
         self.row.request_bytes = ask.payload.length();
         match &ask.subject {
             Subject::Model(facts) | Subject::Path(Some(facts)) => self.row.model = Some(printable(&facts.model)),
+            Subject::Git(GitAsk { deed: Deed::Push { push, .. }, .. }) => self.push = Some(push.clone()),
             // Everyone with a good token may ask for it.
             Subject::ModelList => self.row.decision = Decision::Allowed,
             _ => {}
@@ -115,7 +120,13 @@ impl Call {
             reserved.release();
         }
         self.ends_with(status, if matches!(refusal, Refusal::Cut(_)) { Ending::Cut } else { Ending::Complete });
-        refusal.response(wire)
+        match (refusal, &self.push) {
+            (Refusal::UnreadablePush { capabilities, sentence }, _) => git::refused_reading(*capabilities, sentence),
+            (_, Some(push)) if status.is_client_error() && status != StatusCode::UNAUTHORIZED => {
+                git::refused_push(push, refusal)
+            }
+            _ => refusal.response(wire),
+        }
     }
 
     /// Ends the call with an answer that the gateway put together.

@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
+use super::git::Spooled;
 use super::refusal::Refusal;
 use crate::approvals::RequestDigest;
 use crate::config::ByteSize;
@@ -21,6 +22,8 @@ pub(crate) enum Payload {
     Nothing,
     /// The whole body in memory.
     Memory(Bytes),
+    /// A push, on disk.
+    Spooled(Spooled),
 }
 
 impl Payload {
@@ -30,28 +33,36 @@ impl Payload {
 
     /// Its length in bytes.
     pub(crate) fn length(&self) -> u64 {
-        self.in_memory().len() as u64
+        match self {
+            Self::Nothing => 0,
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::Spooled(spooled) => spooled.length(),
+        }
     }
 
     /// The bytes, as far as they are in memory.
     pub(crate) fn in_memory(&self) -> &[u8] {
         match self {
-            Self::Nothing => &[],
+            Self::Nothing | Self::Spooled(_) => &[],
             Self::Memory(bytes) => bytes,
         }
     }
 
-    /// What a human approves.
+    /// What a human approves. What is on disk stands there as its SHA-256.
     pub(super) async fn digest(&self, method: &str, target: &str) -> Result<RequestDigest, Refusal> {
-        Ok(RequestDigest::of(method, target, self.in_memory()))
+        match self {
+            Self::Spooled(spooled) => Ok(RequestDigest::of(method, target, &spooled.digest().await?)),
+            _ => Ok(RequestDigest::of(method, target, self.in_memory())),
+        }
     }
 
     /// The same once more, for another attempt.
-    pub(super) fn again(&self) -> Result<Self, Refusal> {
-        Ok(match self {
+    pub(super) fn again(&self) -> Self {
+        match self {
             Self::Nothing => Self::Nothing,
             Self::Memory(bytes) => Self::Memory(bytes.clone()),
-        })
+            Self::Spooled(spooled) => Self::Spooled(spooled.clone()),
+        }
     }
 
     pub(super) fn take(&mut self) -> Self {
@@ -73,6 +84,7 @@ impl Payload {
         match self {
             Self::Nothing => None,
             Self::Memory(bytes) => Some(bytes.into()),
+            Self::Spooled(spooled) => Some(spooled.into_body()),
         }
     }
 }

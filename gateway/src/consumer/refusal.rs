@@ -6,6 +6,7 @@ use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use doorward_base::StoreError;
+use doorward_git::push::Capabilities;
 
 use super::passes::BrokenAnswer;
 use super::wire::Wire;
@@ -42,6 +43,16 @@ pub(crate) enum Refusal {
     PathNotGranted,
     #[error("{0} is not granted to this token")]
     NotGranted(String),
+    #[error("{}", refs_not_granted(.0))]
+    RefsNotGranted(Vec<(String, String)>),
+    #[error("{0}")]
+    NotUnderstood(String),
+    #[error("the push is refused: {sentence}")]
+    UnreadablePush { capabilities: Capabilities, sentence: String },
+    #[error("the gateway has no room to keep the push while it reads it")]
+    Spool,
+    #[error("upstream `{0}` does not say where the nodes are that the request names")]
+    NoNodes(String),
     #[error("no upstream of the kind that this path is for is configured under [[gateway.upstreams]]")]
     NoUpstreamOfKind,
     #[error("upstream `{upstream}` has no address for this path: set its {}", address_of(*.base))]
@@ -161,13 +172,13 @@ impl Refusal {
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"),
             Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
             Self::MediaType | Self::FormType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
-            Self::QueryIsOurs(_) | Self::UnreadableBody(_) | Self::BodyBrokeOff | Self::NoModel => {
+            Self::QueryIsOurs(_) | Self::UnreadableBody(_) | Self::UnreadablePush { .. } | Self::BodyBrokeOff | Self::NoModel => {
                 (StatusCode::BAD_REQUEST, "invalid_request")
             }
             Self::ModelNotGranted(_) => (StatusCode::FORBIDDEN, "model_not_found"),
             Self::NoUpstreamOfKind | Self::NoAddress { .. } => (StatusCode::NOT_FOUND, "no_upstream"),
             Self::NoUpstream(_) | Self::UnknownModel(_) => (StatusCode::NOT_FOUND, "model_not_found"),
-            Self::PathNotGranted | Self::NotGranted(_) | Self::ProviderTool(_) | Self::StoredPrompt => {
+            Self::PathNotGranted | Self::NotGranted(_) | Self::RefsNotGranted(_) | Self::NotUnderstood(_) | Self::ProviderTool(_) | Self::StoredPrompt => {
                 (StatusCode::FORBIDDEN, "not_granted")
             }
             Self::NoCredential { .. } | Self::UnusableCredential(_) | Self::SealedCredential { .. } => {
@@ -175,13 +186,13 @@ impl Refusal {
             }
             Self::CredentialRefused(_) => (StatusCode::BAD_GATEWAY, "upstream_credential_refused"),
             Self::Unreachable(_) => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
-            Self::Redirected(_) | Self::NoModelList(_) | Self::UnreadableAnswer { .. } => (StatusCode::BAD_GATEWAY, "upstream_error"),
+            Self::Redirected(_) | Self::NoModelList(_) | Self::NoNodes(_) | Self::UnreadableAnswer { .. } => (StatusCode::BAD_GATEWAY, "upstream_error"),
             Self::TimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
             Self::NotApproved(NotApproved::Denied { .. }) => (StatusCode::FORBIDDEN, "denied"),
             Self::NotApproved(NotApproved::Expired(_)) => (StatusCode::REQUEST_TIMEOUT, "not_approved"),
             Self::NotApproved(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_held"),
             Self::OverBudget(_) => (StatusCode::TOO_MANY_REQUESTS, "over_budget"),
-            Self::Store(_) | Self::Unavailable | Self::Stopping | Self::Cut(Cut::Stopping) => {
+            Self::Store(_) | Self::Spool | Self::Unavailable | Self::Stopping | Self::Cut(Cut::Stopping) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "gateway_unavailable")
             }
         }
@@ -200,6 +211,10 @@ impl Refusal {
             _ => {}
         }
     }
+}
+
+fn refs_not_granted(refs: &[(String, String)]) -> String {
+    refs.iter().map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 fn address_of(base: Base) -> &'static str {

@@ -9,13 +9,14 @@ use doorward_git::{ObjectFormat, ObjectId};
 
 use crate::support::Git;
 
-/// As `git fast-import` takes it: 2,000 commits with long messages that are nearly the same, of which every hundredth merges another that
-/// was made beside them.
+/// As `git fast-import` takes it: 2,000 commits, of which every hundredth merges another that was made beside them. Each message is long
+/// and nearly that of its neighbours, but not like those further away, so that a delta fits no base but its own.
 fn history() -> String {
-    let boilerplate = "This is said in every message, so that one is best stored as a change of another.\n".repeat(8);
     let mut stream = String::new();
     let mut commit = |branch: &str, number: u32, parents: String| {
-        let message = format!("Change number {number}\n\n{boilerplate}");
+        let lines: String =
+            (number..number + 30).map(|line| format!("{line}: {}\n", u64::from(line).pow(2) * 7919)).collect();
+        let message = format!("Change\n\n{lines}");
         let time = 1_700_000_000 + number;
         write!(
             stream,
