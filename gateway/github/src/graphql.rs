@@ -30,7 +30,6 @@ mod input;
 mod mutations;
 mod nodes;
 mod reading;
-mod search;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -38,6 +37,7 @@ mod text;
 pub use nodes::{BadAnswer, Kind, Need, NodeUse, Resolved, lookup, resolve};
 
 use crate::effect::Effect;
+use crate::rest::RestRefused;
 use document::{Document, OperationKind};
 
 /// The longest query text, in bytes. Long values belong into variables.
@@ -125,8 +125,11 @@ pub enum GraphqlRefused {
     #[error("the mutation `{0}` is not allowed through the gateway")]
     Mutation(String),
     /// A search that is not confined to named repositories.
-    #[error("a search has to name its repositories, as `repo:OWNER/NAME`, and nothing that could widen it: {0}")]
-    Search(&'static str),
+    #[error("{0}")]
+    Search(RestRefused),
+    /// Only issues and pull requests can be searched.
+    #[error("only issues and pull requests can be searched through the gateway")]
+    SearchType,
     /// This cannot be a node's id.
     #[error("this is no node id")]
     NodeId,

@@ -14,7 +14,7 @@ mod query;
 mod refs;
 mod refused;
 mod route;
-mod search;
+pub(crate) mod search;
 mod service;
 mod table;
 

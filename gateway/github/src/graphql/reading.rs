@@ -1,11 +1,12 @@
 //! Queries: which root fields may be read, and the walk below them.
 
 use crate::effect::{Effect, RepositoryName, Verb};
+use crate::rest::search;
 
 use super::document::{Document, Field, Selection};
 use super::fields::{self, ELSEWHERE_ARGUMENTS, Leads};
 use super::input::Input;
-use super::{GraphqlRefused, GraphqlRequest, Need, search};
+use super::{GraphqlRefused, GraphqlRequest, Need};
 
 /// What a query reads.
 pub(super) fn query(document: &Document) -> Result<GraphqlRequest, GraphqlRefused> {
@@ -106,9 +107,9 @@ impl Walk<'_> {
     fn search(&mut self, field: &Field) -> Result<(), GraphqlRefused> {
         field.only(&["query", "type", "first", "last", "after", "before"])?;
         if !matches!(field.text("type")?, "ISSUE" | "ISSUE_ADVANCED") {
-            return Err(GraphqlRefused::Search("only issues and pull requests can be searched"));
+            return Err(GraphqlRefused::SearchType);
         }
-        for repository in search::repositories(field.text("query")?)? {
+        for repository in search::bound_to(field.text("query")?).map_err(GraphqlRefused::Search)? {
             self.found.add(Effect::Does { verb: Verb::Read, repository })?;
         }
         self.within(field.below(), 1)

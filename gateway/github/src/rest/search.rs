@@ -62,7 +62,11 @@ pub(super) fn repositories(query: &Query) -> Result<Vec<RepositoryName>, RestRef
     if query.names().any(|name| !PARAMETERS.contains(&name)) {
         return Err(RestRefused::Search("a parameter is not one of `q`, `sort`, `order`, `per_page` and `page`"));
     }
-    let text = query.once("q")?.unwrap_or_default();
+    bound_to(query.once("q")?.unwrap_or_default())
+}
+
+/// The repositories that the text of a search is bound to, at least one. GraphQL's search takes the same text.
+pub(crate) fn bound_to(text: &str) -> Result<Vec<RepositoryName>, RestRefused> {
     let strange = |c: char| (c.is_whitespace() && c != ' ') || c.is_control() || "'`()\\".contains(c);
     if text.contains(strange) {
         return Err(RestRefused::Search("apostrophes, parentheses, backslashes and blanks but spaces do not pass"));

@@ -194,14 +194,4 @@ proptest! {
         });
         prop_assert_eq!(sorted(&operation("query", &both, Spelling::Plain)), expected);
     }
-
-    #[test]
-    fn a_search_names_only_repositories_that_stand_in_it(query in "[a-z:/\"() -]{0,30}(repo:[a-z]/[a-z])?[ a-z\"]{0,9}") {
-        if let Ok(found) = search::repositories(&query) {
-            for repository in found {
-                let term = format!("repo:{repository}");
-                prop_assert!(query.split(' ').any(|word| word == term), "{}", query);
-            }
-        }
-    }
 }
