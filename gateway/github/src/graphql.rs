@@ -3,10 +3,10 @@
 //! One GraphQL endpoint reaches every repository that the credential reaches, and its mutations do what REST's writes
 //! do, so the text is parsed (<https://spec.graphql.org/September2025/>) and every part has to be known:
 //!
-//! - Mutations are allowed by name, from one table that lists all of their input fields ([`mutations`]).
-//! - Queries begin at a few root fields ([`reading`]). Below a repository, an object field is followed only if a list
+//! - Mutations are allowed by name, from one table that lists all of their input fields (`mutations`).
+//! - Queries begin at a few root fields (`reading`). Below a repository, an object field is followed only if a list
 //!   says that it stays in the repository; of an object that may lie elsewhere (an owner, a fork's parent) only a few
-//!   scalars may be asked ([`fields`]).
+//!   scalars may be asked (`fields`).
 //! - A node's id does not tell its repository: the gateway asks GitHub ([`lookup`], [`resolve`]) before it decides.
 //! - `@skip` and `@include` are not looked at: what might run counts.
 //!
