@@ -9,8 +9,10 @@
 //! The renderings that are found: the secret itself, base64 and URL-safe base64 at any alignment, hexadecimal of one case, UTF-16;
 //! each also with any of its characters written as a percent-encoding, an escape of JSON or an HTML entity, in up to three layers;
 //! with `\n`, `\r\n` or nothing between its lines; with line breaks after the first eight characters.
-//! Each layer takes off escapes of all kinds at once. So a secret that has `\\`, `%` or `&` in it can be missed under two layers of different
-//! kinds, if the outer one left some of these characters as they were; no encoder in use does so.
+//!
+//! Each layer takes off escapes of all kinds at once. So where escapes of one kind lie over several `\`, `%` or `&` of another kind, a secret
+//! can be missed if only some of these characters were escaped, and others that belong to the same escapes were not. An encoder that
+//! escapes a character wherever it stands writes nothing of the sort.
 //!
 //! ```
 //! use std::sync::Arc;
