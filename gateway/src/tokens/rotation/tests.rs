@@ -112,6 +112,24 @@ async fn without_an_overlap_the_old_text_is_refused_at_once_and_a_new_lifetime_c
 }
 
 #[tokio::test]
+async fn of_two_rotations_the_shorter_overlap_counts_for_the_oldest_text() {
+    on_both_engines(async |url| {
+        let two = Two::open(url).await;
+        let [short, long] = [1, 3].map(|minutes| Rotation { overlap: MINUTE * minutes, ttl: None });
+        for (first, then) in [(short, long), (long, short)] {
+            let old = two.mint("alice").await;
+            let id = old.record.id.as_str();
+            two.tokens.rotate(id, first).await.unwrap();
+            two.tokens.rotate(id, then).await.unwrap();
+            two.clock.advance(MINUTE);
+            assert!(!two.is_good(&old).await);
+        }
+        two.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_list_shows_a_rotated_token_once_with_its_newest_text() {
     on_both_engines(async |url| {
         let two = Two::open(url).await;
