@@ -176,7 +176,7 @@ impl Tool {
         };
         let version_of = |name: &&str| kind.strip_prefix(*name).is_some_and(|rest| rest.starts_with("_2"));
         let of_the_caller = matches!(kind.as_str(), "function" | "custom")
-            || (anthropic && RUN_BY_ANTHROPICS_CALLERS.iter().any(|name| version_of(&name)));
+            || (anthropic && RUN_BY_ANTHROPICS_CALLERS.iter().any(version_of));
         Ok((!of_the_caller).then_some(kind))
     }
 }

@@ -28,7 +28,8 @@ impl Decode {
     /// What it takes to read an answer with these headers, which then say that it is not compressed. None if it is not; an error
     /// if nobody here knows how to read it.
     pub(super) fn of(headers: &mut HeaderMap) -> Result<Option<Self>, BrokenAnswer> {
-        let codings: Vec<_> = headers.get_all(CONTENT_ENCODING).into_iter().filter(|coding| *coding != "identity").collect();
+        let codings: Vec<_> =
+            headers.get_all(CONTENT_ENCODING).into_iter().filter(|coding| *coding != "identity").collect();
         let decoder = match codings.as_slice() {
             [] => return Ok(None),
             [coding] if coding.as_bytes().eq_ignore_ascii_case(b"gzip") => Decoder::Gzip(GzDecoder::new(Vec::new())),

@@ -122,7 +122,8 @@ impl Answer {
 
 /// Removes the header values that hold a credential. True if there were any.
 fn remove_secrets(headers: &mut HeaderMap, secrets: &Secrets) -> bool {
-    if !headers.iter().any(|(name, value)| secrets.are_in(value.as_bytes()) || secrets.are_in(name.as_str().as_bytes())) {
+    if !headers.iter().any(|(name, value)| secrets.are_in(value.as_bytes()) || secrets.are_in(name.as_str().as_bytes()))
+    {
         return false;
     }
     let mut last = None;

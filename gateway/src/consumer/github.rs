@@ -42,8 +42,7 @@ impl Deeds {
         }
         let path = if route.below.is_empty() { String::new() } else { format!("/{}", route.below) };
         let body_or_none = Some(body).filter(|body| !body.is_empty());
-        let call =
-            RestCall { method: head.method.as_str(), path: &path, query: head.uri.query(), body: body_or_none };
+        let call = RestCall { method: head.method.as_str(), path: &path, query: head.uri.query(), body: body_or_none };
         match route.entry.guard {
             Guard::GithubUploads => Self::of_rest(RestRequest::read_upload(&call)),
             Guard::GithubRest => Self::of_rest(RestRequest::read(&call)),
@@ -79,7 +78,8 @@ impl Consumers {
         let garbage = |_| Refusal::NoNodes(permit.upstream().name.clone());
         let found = graphql::resolve(&ids, &answer).map_err(garbage)?;
         for used in std::mem::take(&mut deeds.nodes) {
-            let nowhere = || Refusal::NotUnderstood(format!("the node `{}` cannot be told to be in a repository", used.id));
+            let nowhere =
+                || Refusal::NotUnderstood(format!("the node `{}` cannot be told to be in a repository", used.id));
             let node = found.get(&used.id).ok_or_else(nowhere)?;
             let effect = used.effect(node).map_err(|refused| Refusal::NotUnderstood(refused.to_string()))?;
             deeds.effects.push(effect);

@@ -110,8 +110,10 @@ fn read_use(method: &str, params: &str) -> Result<Use, Refusal> {
         checked(located.uri)
     };
     Ok(match method {
-        "initialize" | "ping" | "logging/setLevel" => Use::Protocol,
-        "notifications/initialized"
+        "initialize"
+        | "ping"
+        | "logging/setLevel"
+        | "notifications/initialized"
         | "notifications/cancelled"
         | "notifications/progress"
         | "notifications/roots/list_changed" => Use::Protocol,
@@ -131,7 +133,8 @@ fn checked(name: Cow<'_, str>) -> Result<String, Refusal> {
 /// Some servers take `Name` for `name`.
 fn refuse_lookalikes(text: &str, deciding: &[&str]) -> Result<(), Refusal> {
     let keys: std::collections::BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(unreadable)?;
-    let lookalike = |key: &&String| deciding.iter().any(|known| key.eq_ignore_ascii_case(known) && key.as_str() != *known);
+    let lookalike =
+        |key: &&String| deciding.iter().any(|known| key.eq_ignore_ascii_case(known) && key.as_str() != *known);
     match keys.keys().find(lookalike) {
         Some(key) => Err(unreadable(format_args!("the key `{key}` is written in another way than it should be"))),
         None => Ok(()),
@@ -164,10 +167,7 @@ mod tests {
                 r#"{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///a"}}"#,
                 Use::Resource("file:///a".to_owned()),
             ),
-            (
-                r#"{"jsonrpc":"2.0","id":1,"method":"tasks/cancel","params":{}}"#,
-                Use::Other("tasks/cancel".to_owned()),
-            ),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"tasks/cancel","params":{}}"#, Use::Other("tasks/cancel".to_owned())),
         ] {
             assert_eq!(read(message).unwrap(), [expected], "{message}");
         }
@@ -175,9 +175,8 @@ mod tests {
 
     #[test]
     fn every_message_of_a_batch_counts() {
-        let call = |name: &str| {
-            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{name}"}}}}"#)
-        };
+        let call =
+            |name: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{name}"}}}}"#);
         let uses = read(&format!(" [{},{}]", call("a"), call("b"))).unwrap();
         assert_eq!(uses, [Use::Tool("a".to_owned()), Use::Tool("b".to_owned())]);
     }

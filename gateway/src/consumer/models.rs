@@ -79,7 +79,12 @@ impl Consumers {
         }
     }
 
-    async fn models_of(&self, consumer: &Consumer, permit: &Permit, query: Option<&str>) -> Result<Vec<Model>, Refusal> {
+    async fn models_of(
+        &self,
+        consumer: &Consumer,
+        permit: &Permit,
+        query: Option<&str>,
+    ) -> Result<Vec<Model>, Refusal> {
         let kind = permit.upstream().kind;
         let query = if kind == UpstreamKind::Anthropic { Some("limit=1000") } else { query };
         let taken = self.vault.take(permit, consumer).await;

@@ -73,7 +73,8 @@ impl Payload {
     pub(super) fn for_model(self, alias: Option<&str>) -> Result<Self, Refusal> {
         match (self, alias) {
             (Self::Memory(body), Some(model)) => {
-                let unreadable = |_| Refusal::UnreadableBody("an alias of a model is understood in JSON alone".to_owned());
+                let unreadable =
+                    |_| Refusal::UnreadableBody("an alias of a model is understood in JSON alone".to_owned());
                 splice_model(&body, model).map(Self::Memory).map_err(unreadable)
             }
             (payload, _) => Ok(payload),

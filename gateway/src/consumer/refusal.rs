@@ -172,21 +172,28 @@ impl Refusal {
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"),
             Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
             Self::MediaType | Self::FormType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
-            Self::QueryIsOurs(_) | Self::UnreadableBody(_) | Self::UnreadablePush { .. } | Self::BodyBrokeOff | Self::NoModel => {
-                (StatusCode::BAD_REQUEST, "invalid_request")
-            }
+            Self::QueryIsOurs(_)
+            | Self::UnreadableBody(_)
+            | Self::UnreadablePush { .. }
+            | Self::BodyBrokeOff
+            | Self::NoModel => (StatusCode::BAD_REQUEST, "invalid_request"),
             Self::ModelNotGranted(_) => (StatusCode::FORBIDDEN, "model_not_found"),
             Self::NoUpstreamOfKind | Self::NoAddress { .. } => (StatusCode::NOT_FOUND, "no_upstream"),
             Self::NoUpstream(_) | Self::UnknownModel(_) => (StatusCode::NOT_FOUND, "model_not_found"),
-            Self::PathNotGranted | Self::NotGranted(_) | Self::RefsNotGranted(_) | Self::NotUnderstood(_) | Self::ProviderTool(_) | Self::StoredPrompt => {
-                (StatusCode::FORBIDDEN, "not_granted")
-            }
+            Self::PathNotGranted
+            | Self::NotGranted(_)
+            | Self::RefsNotGranted(_)
+            | Self::NotUnderstood(_)
+            | Self::ProviderTool(_)
+            | Self::StoredPrompt => (StatusCode::FORBIDDEN, "not_granted"),
             Self::NoCredential { .. } | Self::UnusableCredential(_) | Self::SealedCredential { .. } => {
                 (StatusCode::BAD_GATEWAY, "upstream_credential_missing")
             }
             Self::CredentialRefused(_) => (StatusCode::BAD_GATEWAY, "upstream_credential_refused"),
             Self::Unreachable(_) => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
-            Self::Redirected(_) | Self::NoModelList(_) | Self::NoNodes(_) | Self::UnreadableAnswer { .. } => (StatusCode::BAD_GATEWAY, "upstream_error"),
+            Self::Redirected(_) | Self::NoModelList(_) | Self::NoNodes(_) | Self::UnreadableAnswer { .. } => {
+                (StatusCode::BAD_GATEWAY, "upstream_error")
+            }
             Self::TimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
             Self::NotApproved(NotApproved::Denied { .. }) => (StatusCode::FORBIDDEN, "denied"),
             Self::NotApproved(NotApproved::Expired(_)) => (StatusCode::REQUEST_TIMEOUT, "not_approved"),
@@ -205,7 +212,10 @@ impl Refusal {
             Self::SealedCredential { upstream, source } => {
                 tracing::error!(%upstream, error = %source, "a call was refused: the credential cannot be opened");
             }
-            Self::NoCredential { .. } | Self::CredentialRefused(_) | Self::Redirected(_) | Self::UnreadableAnswer { .. } => {
+            Self::NoCredential { .. }
+            | Self::CredentialRefused(_)
+            | Self::Redirected(_)
+            | Self::UnreadableAnswer { .. } => {
                 tracing::warn!("{self}");
             }
             _ => {}

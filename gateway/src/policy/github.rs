@@ -72,7 +72,8 @@ impl Policy {
     fn github_permit(&self, consumer: &Consumer, route: &Route, effects: &[Effect]) -> Result<Permit, Refusal> {
         let granting = self.grants_of(consumer).filter(|grant| {
             let rules = Rules(grant.github.iter().collect());
-            !rules.0.is_empty() && effects.iter().filter_map(Effect::repository).all(|repository| rules.know(repository))
+            !rules.0.is_empty()
+                && effects.iter().filter_map(Effect::repository).all(|repository| rules.know(repository))
         });
         let permit = Permit::for_route(self.github()?, route, names(granting))?;
         Ok(permit.scoped_to(self.scope(consumer, effects)))

@@ -70,7 +70,8 @@ impl Policy {
             return Err(Refusal::WrongMethod { expected: Method::POST });
         }
         let of_server = |rule: &&McpRule| rule.upstream == name;
-        let granting: Vec<_> = self.grants_of(consumer).filter(|grant| grant.mcp.iter().any(|rule| of_server(&rule))).collect();
+        let granting: Vec<_> =
+            self.grants_of(consumer).filter(|grant| grant.mcp.iter().any(|rule| of_server(&rule))).collect();
         let upstream = self.named(UpstreamKind::Mcp, Some(name)).filter(|_| !granting.is_empty());
         let upstream = upstream.ok_or_else(|| Refusal::NotGranted(format!("the MCP server `{name}`")))?;
         let rules: Vec<&McpRule> = granting.iter().flat_map(|grant| &grant.mcp).filter(of_server).collect();

@@ -174,12 +174,14 @@ fn spool(mut receiver: mpsc::Receiver<Bytes>, limit: ByteSize) -> Result<(Unders
         spool.write(&piece).map_err(|error| spool_refusal(&error, limit))?;
     }
     let capabilities = reader.capabilities();
-    let request = reader.end().map_err(|error| Refusal::UnreadablePush { capabilities, sentence: error.to_string() })?;
+    let request =
+        reader.end().map_err(|error| Refusal::UnreadablePush { capabilities, sentence: error.to_string() })?;
     let length = spool.length();
     let understood = match request {
         Request::Probe => Understood::Probe,
         Request::Push(push) => {
-            let found = changes_of(&push, &mut spool, &folder).map_err(|sentence| Refusal::UnreadablePush { capabilities, sentence })?;
+            let found = changes_of(&push, &mut spool, &folder)
+                .map_err(|sentence| Refusal::UnreadablePush { capabilities, sentence })?;
             Understood::Push(push, found)
         }
     };

@@ -131,7 +131,8 @@ impl Pass for Listing {
     }
 }
 
-const GARBAGE: BrokenAnswer = BrokenAnswer("the MCP server answers something that cannot be searched for what is not granted");
+const GARBAGE: BrokenAnswer =
+    BrokenAnswer("the MCP server answers something that cannot be searched for what is not granted");
 
 #[derive(Deserialize)]
 struct Message<'a> {
@@ -187,7 +188,8 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 /// Where the first event ends, its empty line included.
 fn end_of_event(bytes: &[u8]) -> Option<usize> {
     let ends: [&[u8]; 3] = [b"\n\n", b"\r\r", b"\r\n\r\n"];
-    let found = ends.iter().filter_map(|end| Some(bytes.windows(end.len()).position(|window| window == *end)? + end.len()));
+    let found =
+        ends.iter().filter_map(|end| Some(bytes.windows(end.len()).position(|window| window == *end)? + end.len()));
     found.min()
 }
 
@@ -234,7 +236,8 @@ mod tests {
 
     #[test]
     fn other_lists_and_answers_that_cannot_be_read_do_not_pass() {
-        let prompts = r#"{"result":{"prompts":[{"name":"read_me"}],"resources":[{"uri":"file:///a","name":"read_x"}]}}"#;
+        let prompts =
+            r#"{"result":{"prompts":[{"name":"read_me"}],"resources":[{"uri":"file:///a","name":"read_x"}]}}"#;
         assert_eq!(filtered(false, prompts, 9).unwrap(), r#"{"result":{"prompts":[],"resources":[]}}"#);
         for garbage in [r#"{"result":{"tools":[{"name":"delete"}],"tools":[]}}"#, r#"{"result":{"tools":{}}}"#, "x"] {
             assert!(filtered(false, garbage, 9).is_err(), "{garbage}");

@@ -44,7 +44,7 @@ fn openai(status: StatusCode, code: &str, message: &str) -> Value {
     json!({ "error": { "message": message, "type": kind, "param": null, "code": code } })
 }
 
-/// https://docs.anthropic.com/en/api/errors
+/// <https://docs.anthropic.com/en/api/errors>
 fn anthropic(status: StatusCode, message: &str) -> Value {
     let kind = match status {
         StatusCode::UNAUTHORIZED => "authentication_error",
