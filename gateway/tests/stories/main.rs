@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic; clippy exempts only functions marked as tests")]
 
 mod admin;
+mod approvals;
 mod canary;
 mod models;
 mod opening;
