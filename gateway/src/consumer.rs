@@ -43,15 +43,15 @@ use crate::tokens::{Consumer, Tokens};
 use crate::vault::Vault;
 
 use ask::presented_token;
-use attempts::Sending;
 pub(crate) use ask::{Ask, Subject};
+use attempts::Sending;
 pub(crate) use body::Facts;
 use call::Call;
 use clearance::clear;
 use forward::Answer;
 pub(crate) use forward::{Forwarder, client};
 pub(crate) use git::{Deed, GitAsk};
-pub(crate) use github::links;
+pub(crate) use github::{LastRepositories, links};
 use payload::Reading;
 pub(crate) use refusal::Refusal;
 use relay::Relaying;
@@ -73,6 +73,7 @@ pub(crate) struct Consumers {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) open_calls: OpenCalls,
     pub(crate) links: Arc<Links>,
+    pub(crate) last_repositories: LastRepositories,
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
 }
@@ -126,6 +127,7 @@ impl Consumers {
             }
             let permit = self.policy.authorize(&consumer, &ask)?;
             call.is_permitted(&permit);
+            self.last_repositories.remember(&consumer, &permit);
             call.reserves(self.reserve(&consumer, &permit, &ask).await?);
             let clearance = clear(&self.approvals, &consumer, &permit, query, &ask).await?;
             let headers = outgoing::strip(&head.headers);
@@ -151,7 +153,9 @@ impl Consumers {
         if let Subject::Github(_) = sending.ask.subject {
             return self.with_our_links(answer, &sending.ask.route);
         }
-        let (Subject::Mcp(uses), Some(server)) = (&sending.ask.subject, &sending.ask.route.upstream) else { return answer };
+        let (Subject::Mcp(uses), Some(server)) = (&sending.ask.subject, &sending.ask.route.upstream) else {
+            return answer;
+        };
         let events = answer.media_type() == "text/event-stream";
         if !events && !uses.lists {
             return answer;

@@ -16,7 +16,7 @@ use crate::audit::{self, AuditLog, AuditReader};
 use crate::budget::{Budgets, Ledger, Prices};
 use crate::check::{self, Finding};
 use crate::config::{ConfigError, GatewayConfig, Grants};
-use crate::consumer::{self, Consumers, Forwarder};
+use crate::consumer::{self, Consumers, Forwarder, LastRepositories};
 use crate::credentials::keys::Tools;
 use crate::credentials::{Credentials, Environment};
 use crate::health::Health;
@@ -106,6 +106,7 @@ impl Gateway {
             metrics: metrics.clone(),
             open_calls: open_calls.clone(),
             links,
+            last_repositories: LastRepositories::default(),
             limits: config.limits,
             timeouts: config.timeouts,
         };

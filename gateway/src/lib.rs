@@ -54,6 +54,4 @@ pub use private_file::PrivateFileError;
 pub use secrets::{BadSecretName, SecretName, SecretRecord, Secrets, SecretsError};
 pub use store::open_database;
 pub use token::{ConsumerToken, MalformedToken};
-pub use tokens::{
-    BadConsumerName, ConsumerName, MintedToken, RotateError, Rotation, TokenId, TokenRecord, Tokens,
-};
+pub use tokens::{BadConsumerName, ConsumerName, MintedToken, RotateError, Rotation, TokenId, TokenRecord, Tokens};

@@ -43,11 +43,8 @@ impl Vault {
     pub(crate) async fn take(&self, permit: &Permit, consumer: &Consumer) -> Result<Option<Taken>, TakeError> {
         let upstream = permit.upstream();
         let Some(keys) = self.keys.get(&upstream.name) else { return Ok(None) };
-        let wanted = For {
-            consumer: consumer.name.as_str(),
-            scope: permit.scope(),
-            can_fall_back: upstream.fallback.is_some(),
-        };
+        let wanted =
+            For { consumer: consumer.name.as_str(), scope: permit.scope(), can_fall_back: upstream.fallback.is_some() };
         keys.take(&self.credentials, wanted).await.map(Some)
     }
 

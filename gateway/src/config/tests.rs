@@ -89,7 +89,8 @@ fn a_grant_that_names_an_upstream_which_is_not_there_is_refused() {
             rule["allow"] = json!(["GET /"]);
         }
         let sentence = refusal(&config, &grants(json!({ "coder": { key: [rule] } })).unwrap());
-        let expected = format!("grant `coder` names `nowhere`, which is no upstream of kind {kind} under [[gateway.upstreams]]");
+        let expected =
+            format!("grant `coder` names `nowhere`, which is no upstream of kind {kind} under [[gateway.upstreams]]");
         assert_eq!(sentence, expected);
     }
     config.check(&grants(json!({ "coder": { "http": [{ "upstream": "up", "allow": ["GET /"] }] } })).unwrap()).unwrap();

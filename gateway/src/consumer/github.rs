@@ -1,6 +1,7 @@
 //! GitHub's REST and GraphQL interfaces and its uploads, in the layout of an Enterprise Server: what requests do, and links in answers.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::header::{HeaderName, LINK, LOCATION};
 use axum::http::request::Parts;
@@ -20,8 +21,9 @@ use super::payload::{Payload, is_plain};
 use super::refusal::Refusal;
 use super::route::{Guard, Route};
 use crate::config::{ConfigError, UpstreamKind};
+use crate::credentials::app::Scope;
 use crate::policy::Permit;
-use crate::tokens::Consumer;
+use crate::tokens::{Consumer, ConsumerName};
 use crate::upstream::Upstream;
 
 const LARGEST_LOOKUP: usize = 1 << 20;
@@ -73,7 +75,8 @@ impl Consumers {
         if ids.is_empty() {
             return Ok(());
         }
-        let permit = self.policy.authorize_lookup(consumer, &deeds.effects)?;
+        let last = self.last_repositories.of(consumer);
+        let permit = self.policy.authorize_lookup(consumer, &deeds.effects, last)?;
         let answer = self.look_up(consumer, &permit, graphql::lookup(&ids)).await?;
         let garbage = |_| Refusal::NoNodes(permit.upstream().name.clone());
         let found = graphql::resolve(&ids, &answer).map_err(garbage)?;
@@ -82,6 +85,10 @@ impl Consumers {
                 || Refusal::NotUnderstood(format!("the node `{}` cannot be told to be in a repository", used.id));
             let node = found.get(&used.id).ok_or_else(nowhere)?;
             let effect = used.effect(node).map_err(|refused| Refusal::NotUnderstood(refused.to_string()))?;
+            // Where a node is that is not granted is not told.
+            if !effect.repository().is_some_and(|repository| self.policy.knows(consumer, repository)) {
+                return Err(Refusal::NotGranted(format!("the repository of the node `{}`", used.id)));
+            }
             deeds.effects.push(effect);
         }
         Ok(())
@@ -114,6 +121,23 @@ impl Consumers {
             return answer.changed_by(LinkRewriter::new(links.clone()));
         }
         answer
+    }
+}
+
+/// The repository that each consumer was last permitted something in. The installation tokens of a GitHub App are for one repository
+/// each, and a request that names nodes alone says nothing of theirs: clients learn ids by asking about a repository first.
+#[derive(Debug, Default)]
+pub(crate) struct LastRepositories(Mutex<HashMap<ConsumerName, Scope>>);
+
+impl LastRepositories {
+    pub(super) fn remember(&self, consumer: &Consumer, permit: &Permit) {
+        if let Some(scope) = permit.scope() {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(consumer.name.clone(), scope.clone());
+        }
+    }
+
+    fn of(&self, consumer: &Consumer) -> Option<Scope> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&consumer.name).cloned()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use axum::http::Method;
 use bytes::Bytes;
+use doorward_redaction::Redactor;
 use futures_util::future::join_all;
 use http_body_util::{BodyExt, Limited};
 use serde::{Deserialize, Serialize};
@@ -75,7 +76,11 @@ impl Consumers {
         }
         match first_reason {
             Some(reason) if !answered => Err(reason),
-            _ => rendered(route.entry.kind, models, wanted),
+            _ => {
+                let list = rendered(route.entry.kind, models, wanted)?;
+                let mut redactor = Redactor::new(self.vault.secrets(None).await);
+                Ok([redactor.push(list), redactor.finish()].concat().into())
+            }
         }
     }
 

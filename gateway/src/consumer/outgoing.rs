@@ -25,6 +25,11 @@ impl Stripped {
         if kind == UpstreamKind::Anthropic {
             headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
         }
+        if kind == UpstreamKind::Github {
+            // GitHub answers nobody who does not say who asks.
+            headers.insert(header::USER_AGENT, HeaderValue::from_static("doorward"));
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
         Self(headers)
     }
 }
@@ -73,12 +78,13 @@ fn is_of_the_connection(name: &HeaderName) -> bool {
     ) || name.as_str().starts_with("proxy-")
 }
 
-/// Credentials of any kind, what chooses another account for ours, and what asks a server to see another method or path.
+/// Credentials of any kind, what chooses another account for ours, what asks a server to see another method or path, and what asks
+/// for a part of an answer: a credential in it could be fetched in pieces, none of which looks like one.
 fn is_of_the_caller(name: &HeaderName) -> bool {
     let name = name.as_str();
     let secret =
         ["authorization", "api-key", "apikey", "api_key", "token", "secret", "credential", "cookie", "password"];
-    let exact = ["openai-organization", "openai-project", "forwarded", "x-real-ip", "x-original-url", "x-rewrite-url"];
+    let exact = ["range", "if-range", "openai-organization", "openai-project", "forwarded", "x-real-ip", "x-original-url", "x-rewrite-url"];
     secret.iter().any(|part| name.contains(part))
         || exact.contains(&name)
         || name.starts_with("x-forwarded-")

@@ -61,12 +61,23 @@ impl Policy {
     }
 
     /// To ask GitHub where nodes are: anyone may who is granted anything there, and learns nothing but whether a grant covers it.
-    pub(crate) fn authorize_lookup(&self, consumer: &Consumer, effects: &[Effect]) -> Result<Permit, Refusal> {
+    /// `last` is where the consumer was permitted something before.
+    pub(crate) fn authorize_lookup(
+        &self,
+        consumer: &Consumer,
+        effects: &[Effect],
+        last: Option<Scope>,
+    ) -> Result<Permit, Refusal> {
         if self.rules_of(consumer).0.is_empty() {
             return Err(Refusal::NotGranted("GitHub".to_owned()));
         }
         let permit = Permit::new(self.github()?, Base::Graphql, "", Vec::new())?;
-        Ok(permit.scoped_to(self.scope(consumer, effects)))
+        Ok(permit.scoped_to(self.scope(consumer, effects).or(last)))
+    }
+
+    /// Whether anything is granted to the consumer in this repository.
+    pub(crate) fn knows(&self, consumer: &Consumer, repository: &RepositoryName) -> bool {
+        self.rules_of(consumer).know(repository)
     }
 
     fn github_permit(&self, consumer: &Consumer, route: &Route, effects: &[Effect]) -> Result<Permit, Refusal> {
