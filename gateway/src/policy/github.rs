@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use doorward_github::{Decision, Effect, RepositoryName, Rule, Rules};
+use doorward_github::{Decision, Effect, RefChange, RepositoryName, Rule, Rules};
 
 use super::models::names;
 use super::{Permit, Policy};
@@ -12,6 +12,19 @@ use crate::credentials::app::Scope;
 use crate::credentials::permissions::permissions;
 use crate::tokens::Consumer;
 use crate::upstream::{Base, Upstream};
+
+/// Says what would have been granted, if anything of the kind would.
+fn why_denied(rules: &Rules<'_>, effect: &Effect) -> String {
+    let Effect::MovesRef { repository, name, change: RefChange::Force } = effect else {
+        return format!("{effect} is not granted");
+    };
+    let (repository, name) = (repository.clone(), name.clone());
+    let gently = Effect::MovesRef { repository, name, change: RefChange::CreateOrFastForward };
+    if rules.decide(&gently) == Decision::Denied {
+        return format!("{gently} is not granted");
+    }
+    format!("{effect} is not granted, and the commits that were sent do not prove a fast-forward")
+}
 
 pub(super) fn compile(grant: &str, config: &GithubGrantConfig) -> Result<Rule, ConfigError> {
     let rule = Rule::compile(&config.repos, &config.allow, &config.push, &config.approve);
@@ -49,7 +62,7 @@ impl Policy {
             Deed::Push { push, effects } => {
                 let refused = |(command, effect): (&doorward_git::push::Command, &Effect)| {
                     let denied = rules.decide(effect) == Decision::Denied;
-                    denied.then(|| (command.name.as_str().to_owned(), format!("{effect} is not granted")))
+                    denied.then(|| (command.name.as_str().to_owned(), why_denied(&rules, effect)))
                 };
                 let refused: Vec<_> = push.commands.iter().zip(effects).filter_map(refused).collect();
                 if !refused.is_empty() {
