@@ -26,7 +26,7 @@ pub(crate) struct Facts {
     pub(crate) fallbacks: Vec<String>,
     /// Tools that the provider runs itself.
     pub(crate) provider_tools: Vec<String>,
-    /// The most tokens that the answer may have, if the body says so.
+    /// The most tokens that the answers may have together, if the body says so.
     pub(crate) max_output: Option<u64>,
 }
 
@@ -56,7 +56,7 @@ fn check_model(name: &str) -> Result<(), Refusal> {
 }
 
 /// The keys at the top of a body that decide something.
-const DECIDING: [&str; 13] = [
+const DECIDING: [&str; 14] = [
     "model",
     "models",
     "tools",
@@ -70,6 +70,7 @@ const DECIDING: [&str; 13] = [
     "max_tokens",
     "max_completion_tokens",
     "max_output_tokens",
+    "n",
 ];
 
 #[derive(Default)]
@@ -80,6 +81,8 @@ struct Keys {
     provider_tools: Vec<String>,
     stored_prompt: bool,
     max_output: Option<u64>,
+    /// How many answers are asked for.
+    answers: Option<u64>,
 }
 
 impl Keys {
@@ -94,7 +97,9 @@ impl Keys {
         for name in fallbacks.iter().chain(&self.model) {
             check_model(name)?;
         }
-        let (provider_tools, max_output) = (self.provider_tools, self.max_output);
+        let answers = self.answers.unwrap_or(1).max(1);
+        let max_output = self.max_output.map(|each| each.saturating_mul(answers));
+        let provider_tools = self.provider_tools;
         Ok(self.model.map(|model| Facts { model, fallbacks, provider_tools, max_output }))
     }
 }
@@ -143,6 +148,7 @@ impl Keys {
             "max_tokens" | "max_completion_tokens" | "max_output_tokens" => {
                 self.max_output = self.max_output.max(map.next_value()?);
             }
+            "n" => self.answers = map.next_value()?,
             "mcp_servers" => self.take_switch("mcp", map)?,
             "container" => self.take_switch("code_execution", map)?,
             // The rest are switches by which a provider searches the web on its own.

@@ -198,6 +198,8 @@ impl Refusal {
             Self::NotApproved(NotApproved::Denied { .. }) => (StatusCode::FORBIDDEN, "denied"),
             Self::NotApproved(NotApproved::Expired(_)) => (StatusCode::REQUEST_TIMEOUT, "not_approved"),
             Self::NotApproved(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_held"),
+            // No waiting helps where nobody knows what the model costs.
+            Self::OverBudget(over) if over.retry_after().is_none() => (StatusCode::FORBIDDEN, "no_price"),
             Self::OverBudget(_) => (StatusCode::TOO_MANY_REQUESTS, "over_budget"),
             Self::Store(_) | Self::Spool | Self::Unavailable | Self::Stopping | Self::Cut(Cut::Stopping) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "gateway_unavailable")

@@ -146,6 +146,8 @@ fn the_largest_answer_is_read_under_each_of_its_names() {
         assert_eq!(Facts::read(Wire::OpenAi, body.as_bytes()).unwrap().max_output, Some(7));
     }
     assert_eq!(Facts::read(Wire::OpenAi, br#"{"model":"a","max_tokens":null}"#).unwrap().max_output, None);
+    let three = Facts::read(Wire::OpenAi, br#"{"n":3,"model":"a","max_tokens":7}"#).unwrap();
+    assert_eq!(three.max_output, Some(21));
     refused(r#"{"model":"a","max_tokens":-1}"#);
 }
 
