@@ -9,6 +9,7 @@
 //! A request that no grant limits never touches the database here.
 
 mod account;
+mod ask;
 mod estimate;
 mod ledger;
 mod limits;
@@ -28,11 +29,11 @@ use doorward_base::{Clock, Database, Random};
 use tokio::sync::{mpsc, oneshot};
 
 use account::Wish;
+use ask::{Ask, Message};
 pub(crate) use estimate::{AnswerForm, Estimate, Spent, estimate};
 pub(crate) use ledger::Ledger;
-use ledger::{Ask, Message};
 use limits::Limits;
-pub(crate) use prices::Prices;
+pub(crate) use prices::{Price, Prices};
 pub(crate) use refusal::OverBudget;
 pub use report::{BudgetState, budget_states};
 pub(crate) use reserved::Reserved;
@@ -133,15 +134,16 @@ impl Budgets {
     }
 
     fn wish(&self, wanted: &ModelUse<'_>) -> Wish {
-        let estimate = wanted.estimate;
-        let mut dearest = None;
-        for model in wanted.models {
-            let Some(price) = self.0.prices.of(model) else {
-                return Wish { model: (*model).into(), estimate, price: None };
-            };
-            dearest = Some(dearest.map_or(price, |other| price.or_dearer(other)));
-        }
-        Wish { model: wanted.models.first().copied().unwrap_or_default().into(), estimate, price: dearest }
+        let model = wanted.models.iter().find(|model| self.0.prices.of(model).is_none()).or(wanted.models.first());
+        let price = self.price_of(wanted.models);
+        Wish { model: model.copied().unwrap_or_default().into(), estimate: wanted.estimate, price }
+    }
+
+    /// What is charged where one of these models answers and nobody knows which: the dearest; none if the price of one is not known.
+    pub(crate) fn price_of(&self, models: &[&str]) -> Option<Price> {
+        let mut prices = models.iter().map(|model| self.0.prices.of(model));
+        let first = prices.next()??;
+        prices.try_fold(first, |dearest, price| Some(dearest.or_dearer(price?)))
     }
 }
 

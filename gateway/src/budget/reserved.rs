@@ -3,8 +3,8 @@
 use tokio::sync::mpsc::OwnedPermit;
 
 use super::account::Amount;
+use super::ask::Message;
 use super::estimate::{AnswerForm, Estimate, Spent, answer_tokens};
-use super::ledger::Message;
 use super::prices::Price;
 use super::store::{Hold, Key};
 
@@ -48,6 +48,11 @@ impl Reserved {
 
     pub(super) fn of(open: Open) -> Self {
         Self(Some(open))
+    }
+
+    /// The grant whose budget it is; none if no budget counts the request.
+    pub(crate) fn grant(&self) -> Option<&str> {
+        self.0.as_ref().map(|open| &*open.key.grant)
     }
 
     /// The request leaves for the upstream now. Dropped before that, a hold is released; dropped after it, it is charged by estimate,
