@@ -15,17 +15,18 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use bytes::Bytes;
-use doorward_base::Clock;
+use doorward_base::{Clock, Database};
 use serde_json::json;
 
 use crate::admin_token::AdminToken;
-use crate::approvals::Approvals;
+use crate::approvals::{Approvals, WhichApprovals};
 use crate::audit::AuditLog;
+use crate::budget::budget_states;
 use crate::config::{Grants, check_known};
+use crate::consumer::Consumers;
 use crate::credential::Credential;
 use crate::health;
-use crate::metrics::Metrics;
-use crate::open_calls::OpenCalls;
+use crate::metrics::Gauges;
 use crate::secrets::{SecretName, Secrets};
 use crate::tokens::{ConsumerName, TokenId, Tokens};
 use error::AdminError;
@@ -39,9 +40,9 @@ pub(crate) struct Admin {
     pub(crate) secrets: Secrets,
     pub(crate) approvals: Approvals,
     pub(crate) audit: AuditLog,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) open_calls: OpenCalls,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) database: Database,
+    pub(crate) consumers: Arc<Consumers>,
 }
 
 type Answer = Result<Response, AdminError>;
@@ -74,7 +75,16 @@ async fn guard(State(admin): State<Arc<Admin>>, headers: HeaderMap, request: Req
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
-    let text = admin.metrics.text(admin.open_calls.len());
+    let Consumers { metrics, open_calls, vault, audit, telemetry, .. } = &*admin.consumers;
+    let held = admin.approvals.list(WhichApprovals::Open).await;
+    let gauges = Gauges {
+        open_calls: open_calls.len(),
+        held_approvals: held.ok().map(|held| held.len()),
+        resting_credentials: vault.resting(),
+        waiting_audit_rows: audit.taken().saturating_sub(open_calls.len()),
+        dropped_spans: telemetry.dropped(),
+    };
+    let text = metrics.text(&gauges);
     ([("content-type", "text/plain; version=0.0.4")], text).into_response()
 }
 
@@ -146,12 +156,17 @@ async fn remove_secret(State(admin): State<Arc<Admin>>, Path(name): Path<String>
 
 async fn list_audit(State(admin): State<Arc<Admin>>, query: Result<Query<AuditQuery>, QueryRejection>) -> Answer {
     let Query(query) = query.map_err(AdminError::bad_request)?;
-    let rows = admin.audit.list(query.consumer(), query.limit).await?;
+    let filter = query.filter(admin.clock.now()).map_err(AdminError::bad_request)?;
+    let rows = admin.audit.list(&filter, query.limit).await?;
     Ok(Json(json!({ "audit": rows })).into_response())
 }
 
 async fn usage(State(admin): State<Arc<Admin>>, query: Result<Query<UsageQuery>, QueryRejection>) -> Answer {
     let Query(query) = query.map_err(AdminError::bad_request)?;
-    let since = query.since(admin.clock.now()).map_err(AdminError::bad_request)?;
-    Ok(Json(json!({ "usage": admin.audit.usage(query.consumer(), since).await? })).into_response())
+    let (now, consumer) = (admin.clock.now(), query.consumer());
+    let since = query.since(now).map_err(AdminError::bad_request)?;
+    let by = query.by().map_err(AdminError::bad_request)?;
+    let usage = admin.audit.usage(consumer, since, by).await?;
+    let budgets = budget_states(&admin.database, &admin.grants, consumer, now).await?;
+    Ok(Json(json!({ "usage": usage, "budgets": budgets })).into_response())
 }

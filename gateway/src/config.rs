@@ -1,11 +1,11 @@
 //! The settings of the gateway: `[gateway]` and `[grants.*]` in `doorward.toml`.
 //!
-//! Every documented key is read. What this version does not enforce yet is refused at start by [`GatewayConfig::check`]: a
-//! budget that nobody counts would be worse than none.
+//! What cannot work, or would be ignored, is refused at start by [`GatewayConfig::check`].
 
 mod fallback;
 mod grant;
 mod prices;
+mod telemetry;
 mod units;
 mod upstream;
 
@@ -24,6 +24,7 @@ pub use grant::{
     check_known,
 };
 pub use prices::{BadAmount, PerMillion, PriceConfig, PriceTable, Usd};
+pub use telemetry::TelemetryConfig;
 pub use units::{ByteSize, HumanDuration, UnitError};
 pub use upstream::{CredentialSource, InjectConfig, UpstreamConfig, UpstreamKind};
 
@@ -55,6 +56,11 @@ pub struct GatewayConfig {
     pub upstreams: Vec<UpstreamConfig>,
     /// What models cost.
     pub prices: PriceTable,
+    /// For so long rows of the audit log are kept.
+    pub audit_retention: HumanDuration,
+    /// `[telemetry]`, a table of its own.
+    #[serde(skip)]
+    pub telemetry: TelemetryConfig,
 }
 
 impl Default for GatewayConfig {
@@ -72,6 +78,8 @@ impl Default for GatewayConfig {
             tls: None,
             upstreams: Vec::new(),
             prices: PriceTable::new(),
+            audit_retention: HumanDuration(Duration::from_hours(90 * 24)),
+            telemetry: TelemetryConfig::default(),
         }
     }
 }
@@ -136,8 +144,6 @@ pub struct TlsConfig {
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the sentences say it")]
 pub enum ConfigError {
-    #[error("{setting} is not supported by this version yet: remove it, or nothing would enforce it")]
-    NotSupported { setting: String },
     #[error("grant `{grant}` names `{upstream}`, which is no upstream of kind {kind} under [[gateway.upstreams]]")]
     UnknownUpstream { grant: String, kind: &'static str, upstream: String },
     #[error("github of grant `{grant}`: {problem}")]
@@ -158,6 +164,8 @@ pub enum ConfigError {
     Credentials { name: String, problem: String },
     #[error("aliases of upstream `{name}` hold an empty or overlong name")]
     Alias { name: String },
+    #[error("`{setting}` is no address of an OTLP collector: write one such as http://127.0.0.1:4318")]
+    Telemetry { setting: &'static str },
     #[error(transparent)]
     Fallback(FallbackError),
 }
@@ -180,6 +188,7 @@ impl GatewayConfig {
     pub fn consumer_url(&self) -> String {
         match &self.url {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None if self.tls.is_some() => format!("https://{}", reachable(self.listen)),
             None => format!("http://{}", reachable(self.listen)),
         }
     }
@@ -191,9 +200,6 @@ impl GatewayConfig {
 
     /// Refuses what cannot work, and what would be ignored.
     pub fn check(&self, grants: &Grants) -> Result<(), ConfigError> {
-        if self.tls.is_some() {
-            return Err(ConfigError::NotSupported { setting: "gateway.tls".to_owned() });
-        }
         let mut seen = BTreeSet::new();
         for upstream in &self.upstreams {
             upstream.check()?;

@@ -6,6 +6,7 @@ mod body;
 mod call;
 mod clearance;
 mod decode;
+mod effects;
 mod form;
 mod forward;
 mod git;
@@ -39,6 +40,7 @@ use crate::health;
 use crate::metrics::Metrics;
 use crate::open_calls::{OpenCalls, Watched};
 use crate::policy::{Permit, Policy};
+use crate::telemetry::Telemetry;
 use crate::tokens::{Consumer, Tokens};
 use crate::vault::Vault;
 
@@ -71,6 +73,7 @@ pub(crate) struct Consumers {
     pub(crate) forwarder: Forwarder,
     pub(crate) audit: AuditWriter,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) telemetry: Telemetry,
     pub(crate) open_calls: OpenCalls,
     pub(crate) links: Arc<Links>,
     pub(crate) last_repositories: LastRepositories,
@@ -94,8 +97,7 @@ pub(crate) fn router(consumers: Arc<Consumers>, health: health::Health) -> Route
 async fn call(State(consumers): State<Arc<Consumers>>, request: Request) -> Response {
     let wire = Wire::of(request.uri().path());
     let Ok(place) = consumers.audit.reserve().await else { return Refusal::Stopping.response(wire) };
-    let asked = (request.method().as_str(), request.uri().path());
-    let mut call = Call::begin(consumers.clock.now(), asked, place, consumers.metrics.clone());
+    let mut call = Call::begin(&consumers, &request, place);
     match consumers.carry_out(request, &mut call).await {
         Ok((Outcome::Relayed(answer), watched)) => {
             relay::relay(call, answer, watched, Relaying::of(&consumers.limits, &consumers.timeouts))
@@ -124,11 +126,13 @@ impl Consumers {
             }
             if let Subject::Github(deeds) = &mut ask.subject {
                 self.locate(&consumer, deeds).await?;
+                call.does(&ask);
             }
             let permit = self.policy.authorize(&consumer, &ask)?;
             call.is_permitted(&permit);
             self.last_repositories.remember(&consumer, &permit);
-            call.reserves(self.reserve(&consumer, &permit, &ask).await?);
+            call.costs(self.budgets.price_of(&ask.models()));
+            call.reserves(self.reserve(&consumer, &permit, &ask).await?, &permit);
             let clearance = clear(&self.approvals, &consumer, &permit, query, &ask).await?;
             let headers = outgoing::strip(&head.headers);
             call.is_sent();

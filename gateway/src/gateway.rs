@@ -5,27 +5,27 @@ use std::time::Duration;
 
 use axum::Router;
 use doorward_base::{Clock, Database, Random, StoreError};
-use futures_util::future::join_all;
+use futures_util::future::{OptionFuture, join_all};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin};
 use crate::admin_token::AdminToken;
 use crate::approvals::Approvals;
-use crate::audit::{self, AuditLog, AuditReader};
+use crate::audit::{self, AuditLog, AuditReader, Moment};
 use crate::budget::{Budgets, Ledger, Prices};
 use crate::check::{self, Finding};
-use crate::config::{ConfigError, GatewayConfig, Grants};
+use crate::config::{ConfigError, GatewayConfig, Grants, HumanDuration};
 use crate::consumer::{self, Consumers, Forwarder, LastRepositories};
 use crate::credentials::keys::Tools;
 use crate::credentials::{Credentials, Environment};
 use crate::health::Health;
-use crate::metrics::Metrics;
 use crate::open_calls::{Cut, OpenCalls};
 use crate::policy::Policy;
 use crate::private_file::PrivateFileError;
 use crate::secrets::Secrets;
 use crate::store::open_database;
+use crate::telemetry::{Exporter, Telemetry};
 use crate::tokens::Tokens;
 use crate::vault::Vault;
 
@@ -49,7 +49,15 @@ struct Inner {
     health: Health,
     credentials: Credentials,
     client: reqwest::Client,
-    writers: Mutex<Option<(AuditReader, Ledger)>>,
+    writers: Mutex<Option<Writers>>,
+    audit_retention: Duration,
+}
+
+/// What writes in the background, until [`Gateway::run`] takes it.
+struct Writers {
+    audit: AuditReader,
+    ledger: Ledger,
+    spans: Option<Exporter>,
 }
 
 /// The gateway cannot start. Each is a sentence for the operator.
@@ -89,12 +97,12 @@ impl Gateway {
         let prices = Prices::compile(&config.prices)?;
         let (budgets, ledger) = Budgets::new(database.clone(), clock.clone(), random.clone(), &grants, prices);
         let (writer, reader) = audit::channel();
-        let (metrics, open_calls) = (Arc::new(Metrics::default()), OpenCalls::default());
-        let health = Health { secrets: secrets.clone(), upstreams: policy.upstreams().into() };
         let client = consumer::client(config.timeouts.connect.0)?;
+        let (telemetry, spans) = Telemetry::new(&config.telemetry, &environment, client.clone(), random.clone())?;
+        let health = Health { secrets: secrets.clone(), upstreams: policy.upstreams().into() };
         let credentials = Credentials::new(environment, secrets.clone());
         let tools = Tools { client: client.clone(), clock: clock.clone(), random };
-        let consumers = Consumers {
+        let consumers = Arc::new(Consumers {
             clock: clock.clone(),
             tokens: tokens.clone(),
             vault: Vault::new(credentials.clone(), &config.upstreams, &tools),
@@ -103,23 +111,35 @@ impl Gateway {
             approvals: approvals.clone(),
             forwarder: Forwarder::new(&config.timeouts)?,
             audit: writer,
-            metrics: metrics.clone(),
-            open_calls: open_calls.clone(),
+            metrics: Arc::default(),
+            telemetry,
+            open_calls: OpenCalls::default(),
             links,
             last_repositories: LastRepositories::default(),
             limits: config.limits,
             timeouts: config.timeouts,
-        };
+        });
         let audit = AuditLog::new(database.clone());
-        let admin = Admin { token, grants, tokens, secrets, approvals, audit, metrics, open_calls, clock };
+        let admin = Admin {
+            token,
+            grants,
+            tokens,
+            secrets,
+            approvals,
+            audit,
+            clock,
+            database: database.clone(),
+            consumers: consumers.clone(),
+        };
         Ok(Self(Arc::new(Inner {
             database,
-            consumers: Arc::new(consumers),
+            consumers,
             admin: Arc::new(admin),
             health,
             credentials,
             client,
-            writers: Mutex::new(Some((reader, ledger))),
+            writers: Mutex::new(Some(Writers { audit: reader, ledger, spans })),
+            audit_retention: config.audit_retention.0,
         })))
     }
 
@@ -138,10 +158,16 @@ impl Gateway {
     /// it running.
     pub async fn run(&self, stop: CancellationToken) {
         let writers = self.0.writers.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some((audit, ledger)) = writers else { return stop.cancelled().await };
-        let writing = audit.run(&self.0.database, &stop);
-        let approvals = &self.0.consumers.approvals;
-        tokio::join!(writing, ledger.run(&stop), approvals.run(&stop), self.watch(&stop), self.tidy(&stop));
+        let Some(Writers { audit, ledger, spans }) = writers else { return stop.cancelled().await };
+        let calls_ended = CancellationToken::new();
+        let working = async {
+            let writing = audit.run(&self.0.database, &stop);
+            let approvals = &self.0.consumers.approvals;
+            tokio::join!(writing, ledger.run(&stop), approvals.run(&stop), self.watch(&stop), self.tidy(&stop));
+            calls_ended.cancel();
+        };
+        let exporting = OptionFuture::from(spans.map(|spans| spans.run(&calls_ended)));
+        tokio::join!(working, exporting);
     }
 
     /// Forgets what nobody asks for any more.
@@ -152,8 +178,11 @@ impl Gateway {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => {
-                    let purged = (self.0.admin.tokens.purge().await, self.0.consumers.approvals.purge().await);
-                    if let (Err(error), _) | (_, Err(error)) = purged {
+                    let admin = &self.0.admin;
+                    let oldest = Moment::Ago(HumanDuration(self.0.audit_retention)).at(admin.clock.now());
+                    let purged =
+                        [admin.tokens.purge().await, admin.approvals.purge().await, admin.audit.purge(oldest).await];
+                    for error in purged.into_iter().filter_map(Result::err) {
                         tracing::warn!(%error, "old rows stay for now");
                     }
                 }

@@ -36,6 +36,7 @@ mod policy;
 mod private_file;
 mod secrets;
 mod store;
+mod telemetry;
 mod token;
 mod tokens;
 mod upstream;
@@ -44,7 +45,10 @@ mod vault;
 pub use approvals::{
     Answer, AnswerError, ApprovalId, ApprovalRecord, ApprovalState, Approvals, BadAnswer, Verdict, WhichApprovals,
 };
-pub use audit::{AuditLog, AuditRow, Decision, Ending, UsageRow};
+pub use audit::{
+    AuditFilter, AuditLog, AuditRow, BadFilter, Decision, Ending, Moment, PathPattern, Pattern, StatusFilter, UsageBy,
+    UsageRow,
+};
 pub use budget::{BudgetState, budget_states};
 pub use check::Finding;
 pub use credential::{BadCredential, Credential};

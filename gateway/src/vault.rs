@@ -1,6 +1,6 @@
 //! The credentials of all upstreams: what a request takes, and what no answer may carry.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use doorward_redaction::Secrets;
@@ -51,6 +51,11 @@ impl Vault {
     /// How many credentials an upstream has.
     pub(crate) fn count(&self, upstream: &str) -> usize {
         self.keys.get(upstream).map_or(0, |keys| keys.len())
+    }
+
+    /// How many credentials of each upstream rest, because it turned them away.
+    pub(crate) fn resting(&self) -> BTreeMap<&str, usize> {
+        self.keys.iter().map(|(upstream, keys)| (upstream.as_str(), keys.resting())).collect()
     }
 
     /// What must not come back, whichever upstream it belongs to; what the request has just taken is among it.

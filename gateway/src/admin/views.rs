@@ -1,12 +1,13 @@
 //! What the admin interface reads and shows.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use doorward_base::Timestamp;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::config::HumanDuration;
+use crate::audit::{AuditFilter, BadFilter, Moment, UsageBy};
 use crate::tokens::{MintedToken, Rotation};
 
 const DEFAULT_TTL_SECONDS: u64 = 60 * 60;
@@ -63,11 +64,18 @@ impl RotateRequest {
     }
 }
 
-/// `GET /admin/v1/audit`
+/// `GET /admin/v1/audit`. A key without a value asks for everything, as a form with an empty field does.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AuditQuery {
     consumer: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+    decision: Option<String>,
+    status: Option<String>,
+    model: Option<String>,
+    upstream: Option<String>,
+    path: Option<String>,
     #[serde(default = "default_rows")]
     pub(super) limit: u32,
 }
@@ -76,23 +84,36 @@ fn default_rows() -> u32 {
     DEFAULT_ROWS
 }
 
+impl AuditQuery {
+    pub(super) fn filter(&self, now: Timestamp) -> Result<AuditFilter, BadFilter> {
+        Ok(AuditFilter {
+            consumer: given(self.consumer.as_ref()).map(str::to_owned),
+            since: parsed::<Moment>(self.since.as_ref())?.map(|moment| moment.at(now)),
+            until: parsed::<Moment>(self.until.as_ref())?.map(|moment| moment.at(now)),
+            decision: parsed(self.decision.as_ref())?,
+            status: parsed(self.status.as_ref())?,
+            model: given(self.model.as_ref()).map(Into::into),
+            upstream: given(self.upstream.as_ref()).map(str::to_owned),
+            path: given(self.path.as_ref()).map(Into::into),
+        })
+    }
+}
+
+fn given(value: Option<&String>) -> Option<&str> {
+    value.map(String::as_str).filter(|value| !value.is_empty())
+}
+
+fn parsed<T: FromStr<Err = BadFilter>>(value: Option<&String>) -> Result<Option<T>, BadFilter> {
+    given(value).map(str::parse).transpose()
+}
+
 /// `GET /admin/v1/usage`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UsageQuery {
     consumer: Option<String>,
     since: Option<String>,
-}
-
-impl AuditQuery {
-    pub(super) fn consumer(&self) -> Option<&str> {
-        given(self.consumer.as_ref())
-    }
-}
-
-/// `?consumer=` asks for all of them, as a form with an empty field does.
-fn given(value: Option<&String>) -> Option<&str> {
-    value.map(String::as_str).filter(|value| !value.is_empty())
+    by: Option<String>,
 }
 
 impl UsageQuery {
@@ -100,16 +121,14 @@ impl UsageQuery {
         given(self.consumer.as_ref())
     }
 
-    /// A time in RFC 3339, or a duration before now; the beginning of time if nothing is said.
-    pub(super) fn since(&self, now: Timestamp) -> Result<Timestamp, &'static str> {
-        let Some(since) = given(self.since.as_ref()) else { return Ok(Timestamp::from_millis(0)) };
-        if let Ok(before) = since.parse::<HumanDuration>() {
-            let millis = i64::try_from(before.0.as_millis()).unwrap_or(i64::MAX);
-            return Ok(Timestamp::from_millis(now.as_millis().saturating_sub(millis)));
-        }
-        let time: jiff::Timestamp =
-            since.parse().map_err(|_| "since is a time such as 2026-01-31T00:00:00Z, or a duration such as 24h")?;
-        Ok(Timestamp::from_millis(time.as_millisecond()))
+    /// The beginning of time if nothing is said.
+    pub(super) fn since(&self, now: Timestamp) -> Result<Timestamp, BadFilter> {
+        let since: Option<Moment> = parsed(self.since.as_ref())?;
+        Ok(since.map_or(Timestamp::from_millis(0), |moment| moment.at(now)))
+    }
+
+    pub(super) fn by(&self) -> Result<UsageBy, BadFilter> {
+        Ok(parsed(self.by.as_ref())?.unwrap_or_default())
     }
 }
 

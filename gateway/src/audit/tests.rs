@@ -13,7 +13,9 @@ fn row(consumer: Option<&str>, at: i64, status: u16) -> AuditRow {
         method: "POST".to_owned(),
         path: "/v1/chat/completions".to_owned(),
         model: Some("gpt-5".to_owned()),
+        effects: Some("web_search".to_owned()),
         upstream: Some("openai".to_owned()),
+        grant: Some("default".to_owned()),
         decision: Decision::Allowed,
         reason: None,
         status,
@@ -22,6 +24,8 @@ fn row(consumer: Option<&str>, at: i64, status: u16) -> AuditRow {
         response_bytes: 20,
         prompt_tokens: Some(3),
         completion_tokens: None,
+        cached_tokens: Some(1),
+        usd: Some(Usd::from_picodollars(1_500_000_000)),
         latency_ms: 5,
     }
 }
@@ -50,38 +54,125 @@ async fn rows_are_read_back_as_they_were_written_newest_first() {
         (refused.decision, refused.ending) = (Decision::Refused, Ending::Cut);
         (refused.model, refused.reason) = (None, Some("invalid_api_key".to_owned()));
         write(&log, vec![row(Some("alice"), 1, 200), refused.clone()]).await;
-        let rows = log.list(None, 10).await.unwrap();
+        let rows = log.list(&AuditFilter::default(), 10).await.unwrap();
         let json = serde_json::to_value(&rows).unwrap();
         assert_eq!(json, serde_json::to_value([refused, row(Some("alice"), 1, 200)]).unwrap());
-        assert_eq!(log.list(Some("alice"), 10).await.unwrap().len(), 1);
-        assert_eq!(log.list(None, 1).await.unwrap()[0].status, 401);
+        assert_eq!(log.list(&AuditFilter::default(), 1).await.unwrap()[0].status, 401);
+        log.database.close().await;
+    })
+    .await;
+}
+
+const EXPLAIN_ALL: &str = list!("EXPLAIN QUERY PLAN ", "CAST($1 AS TEXT) IS NULL");
+const EXPLAIN_OF_CONSUMER: &str = list!("EXPLAIN QUERY PLAN ", "consumer = $1");
+
+fn filter(set: impl FnOnce(&mut AuditFilter)) -> AuditFilter {
+    let mut filter = AuditFilter::default();
+    set(&mut filter);
+    filter
+}
+
+#[tokio::test]
+async fn each_filter_leaves_what_it_names() {
+    on_both_engines(async |url| {
+        let log = log(url).await;
+        let mut merge = row(Some("bob"), 20, 403);
+        (merge.path, merge.upstream) = ("/api/v3/repos/a_b/c/pulls/1/merge".to_owned(), Some("github".to_owned()));
+        (merge.decision, merge.model) = (Decision::Refused, None);
+        write(&log, vec![row(Some("alice"), 10, 200), merge, row(Some("bob"), 30, 502)]).await;
+        let at = |millis| Some(Timestamp::from_millis(millis));
+        for (filter, expected) in [
+            (filter(|_| {}), &[30, 20, 10][..]),
+            (filter(|f| f.consumer = Some("bob".to_owned())), &[30, 20]),
+            (filter(|f| f.since = at(20)), &[30, 20]),
+            (filter(|f| f.until = at(20)), &[10]),
+            (filter(|f| f.decision = Some(Decision::Refused)), &[20]),
+            (filter(|f| f.status = Some("5xx".parse().unwrap())), &[30]),
+            (filter(|f| f.status = Some("403".parse().unwrap())), &[20]),
+            (filter(|f| f.model = Some("GPT-*".into())), &[30, 10]),
+            (filter(|f| f.model = Some("gpt".into())), &[]),
+            (filter(|f| f.upstream = Some("github".to_owned())), &[20]),
+            (filter(|f| f.path = Some("/api/".into())), &[20]),
+            (filter(|f| f.path = Some("/api/v3/repos/a_b/*/merge".into())), &[20]),
+            (filter(|f| f.path = Some("/api/v3/repos/aXb/*".into())), &[]),
+            (filter(|f| (f.consumer, f.path) = (Some("bob".to_owned()), Some("/v1".into()))), &[30]),
+        ] {
+            let rows = log.list(&filter, 10).await.unwrap();
+            let times: Vec<i64> = rows.iter().map(|row| row.at.as_millis()).collect();
+            assert_eq!(times, expected, "{filter:?}");
+        }
         log.database.close().await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn usage_is_summed_over_the_answered_requests_of_a_consumer_and_model() {
+async fn the_default_list_walks_an_index_and_sorts_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = log(format!("sqlite://{}/a.db", folder.path().display())).await;
+    for (text, index, values) in
+        [(EXPLAIN_ALL, "audit_by_time", None::<&str>), (EXPLAIN_OF_CONSUMER, "audit_by_consumer", Some("alice"))]
+    {
+        let mut query = sqlx::query(text).bind(values).bind(0_i64).bind(i64::MAX).bind(values).bind(values);
+        query = query.bind(0_i64).bind(999_i64);
+        for _ in 0..6 {
+            query = query.bind(None::<&str>);
+        }
+        let plan = query.bind(50_i64).fetch_all(log.database.reader()).await.unwrap();
+        let plan: Vec<String> = plan.iter().map(|row| row.try_get("detail").unwrap()).collect();
+        let plan = plan.join("; ");
+        assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{plan}");
+    }
+    log.database.close().await;
+}
+
+#[tokio::test]
+async fn usage_is_summed_over_the_answered_requests_by_what_is_asked_for() {
+    const DAY: i64 = DAY_MILLIS;
     on_both_engines(async |url| {
         let log = log(url).await;
         let rows = vec![
             row(Some("alice"), 1, 200),
-            row(Some("alice"), 5, 200),
-            row(Some("alice"), 6, 502),
+            row(Some("alice"), DAY, 200),
+            row(Some("alice"), DAY + 1, 502),
             row(Some("bob"), 5, 200),
             row(None, 5, 401),
         ];
         write(&log, rows).await;
-        let used = |consumer: &str, requests| UsageRow {
-            consumer: consumer.to_owned(),
-            model: "gpt-5".to_owned(),
+        let used = |day: Option<&str>, consumer: Option<&str>, requests: u64| UsageRow {
+            day: day.map(str::to_owned),
+            consumer: consumer.map(str::to_owned),
+            model: consumer.map(|_| "gpt-5".to_owned()),
             requests,
             prompt_tokens: 3 * requests,
+            cached_tokens: requests,
             completion_tokens: 0,
+            usd: Usd::from_picodollars(1_500_000_000).times(requests),
         };
-        let start = Timestamp::from_millis(0);
-        assert_eq!(log.usage(None, start).await.unwrap(), [used("alice", 2), used("bob", 1)]);
-        assert_eq!(log.usage(Some("alice"), Timestamp::from_millis(2)).await.unwrap(), [used("alice", 1)]);
+        let (start, usual) = (Timestamp::from_millis(0), UsageBy::default());
+        let (alice, bob) = (Some("alice"), Some("bob"));
+        assert_eq!(log.usage(None, start, usual).await.unwrap(), [used(None, alice, 2), used(None, bob, 1)]);
+        let late = Timestamp::from_millis(2);
+        assert_eq!(log.usage(alice, late, usual).await.unwrap(), [used(None, alice, 1)]);
+        let by_all = log.usage(None, start, "day,consumer,model".parse().unwrap()).await.unwrap();
+        let (first, second) = (Some("1970-01-01"), Some("1970-01-02"));
+        assert_eq!(by_all, [used(first, alice, 1), used(first, bob, 1), used(second, alice, 1)]);
+        let by_day = log.usage(None, start, "day".parse().unwrap()).await.unwrap();
+        assert_eq!(by_day, [used(first, None, 2), used(second, None, 1)]);
+        log.database.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn old_rows_are_forgotten() {
+    on_both_engines(async |url| {
+        let log = log(url).await;
+        write(&log, (0..10).map(|at| row(Some("alice"), at, 200)).collect()).await;
+        assert_eq!(log.purge(Timestamp::from_millis(7)).await.unwrap(), 7);
+        assert_eq!(log.purge(Timestamp::from_millis(7)).await.unwrap(), 0);
+        let left = log.list(&AuditFilter::default(), 10).await.unwrap();
+        assert_eq!(left.iter().map(|row| row.at.as_millis()).collect::<Vec<_>>(), [9, 8, 7]);
         log.database.close().await;
     })
     .await;
@@ -103,7 +194,7 @@ async fn a_place_that_is_still_held_is_waited_for_at_the_end() {
         assert!(!run.is_finished());
         late.fill(row(Some("alice"), 1, 200));
         run.await.unwrap();
-        assert_eq!(log.list(None, 10).await.unwrap().len(), 1);
+        assert_eq!(log.list(&AuditFilter::default(), 10).await.unwrap().len(), 1);
         log.database.close().await;
     })
     .await;

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::AuditRow;
+use crate::config::Usd;
 
 /// Also the most calls that can be open at a time: each holds a place.
 const PLACES: usize = 65_536;
@@ -34,6 +35,11 @@ impl AuditWriter {
     /// Waits for a place.
     pub(crate) async fn reserve(&self) -> Result<Reservation, Stopping> {
         self.0.clone().reserve_owned().await.map(Reservation).map_err(|_| Stopping)
+    }
+
+    /// How many places are taken: by open calls, and by rows that wait to be written.
+    pub(crate) fn taken(&self) -> usize {
+        self.0.max_capacity() - self.0.capacity()
     }
 }
 
@@ -99,9 +105,9 @@ async fn write(database: &Database, batch: &[AuditRow]) -> Result<(), StoreError
 
 async fn insert(tx: &mut Tx, row: &AuditRow) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO audit (at, consumer, token_id, method, path, model, upstream, decision, reason, status, ending, \
-         request_bytes, response_bytes, prompt_tokens, completion_tokens, latency_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+        "INSERT INTO audit (at, consumer, token_id, method, path, model, effects, upstream, grant_name, decision, reason, status, \
+         ending, request_bytes, response_bytes, prompt_tokens, completion_tokens, cached_tokens, picodollars, latency_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
     )
     .bind(row.at.as_millis())
     .bind(row.consumer.as_deref())
@@ -109,7 +115,9 @@ async fn insert(tx: &mut Tx, row: &AuditRow) -> Result<(), StoreError> {
     .bind(row.method.as_str())
     .bind(row.path.as_str())
     .bind(row.model.as_deref())
+    .bind(row.effects.as_deref())
     .bind(row.upstream.as_deref())
+    .bind(row.grant.as_deref())
     .bind(row.decision.as_str())
     .bind(row.reason.as_deref())
     .bind(i64::from(row.status))
@@ -118,6 +126,8 @@ async fn insert(tx: &mut Tx, row: &AuditRow) -> Result<(), StoreError> {
     .bind(stored(row.response_bytes))
     .bind(row.prompt_tokens.map(stored))
     .bind(row.completion_tokens.map(stored))
+    .bind(row.cached_tokens.map(stored))
+    .bind(row.usd.map(Usd::picodollars))
     .bind(stored(row.latency_ms))
     .execute(tx.connection())
     .await?;

@@ -97,9 +97,15 @@ fn a_grant_that_names_an_upstream_which_is_not_there_is_refused() {
 }
 
 #[test]
+fn agents_reach_a_listener_with_tls_by_https() {
+    let config = json!({ "listen": "0.0.0.0:8443", "tls": { "cert_file": "c", "key_file": "k" } });
+    let config = gateway(config).unwrap();
+    config.check(&Grants::new()).unwrap();
+    assert_eq!(config.consumer_url(), "https://127.0.0.1:8443");
+}
+
+#[test]
 fn settings_that_would_be_ignored_are_refused() {
-    let tls = gateway(json!({ "tls": { "cert_file": "c", "key_file": "k" } })).unwrap();
-    assert!(refusal(&tls, &Grants::new()).contains("gateway.tls is not supported by this version yet"));
     let app = upstream(&json!({ "credential": { "app_id": 1, "private_key": { "secret": "x" } } }));
     assert!(refusal(&gateway(app).unwrap(), &Grants::new()).contains("GitHub App"));
 }

@@ -108,6 +108,7 @@ impl Answer {
         }
         if remove_secrets(&mut self.headers, secrets) {
             tracing::warn!(%upstream, "a header of an answer held a credential and was removed");
+            self.passes.redacted_the_head();
         }
         self.passes.then(Redactor::new(secrets.clone()));
         self

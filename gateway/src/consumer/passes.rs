@@ -11,6 +11,11 @@ pub(super) trait Pass: Send {
     /// Gives what was held back.
     fn finish(&mut self) -> Result<Bytes, BrokenAnswer>;
 
+    /// How many credentials it has overwritten so far.
+    fn redacted(&self) -> u64 {
+        0
+    }
+
     /// How many bytes it takes at a time, so that what comes out stays small.
     fn step(&self) -> usize {
         usize::MAX
@@ -24,24 +29,40 @@ pub(crate) struct BrokenAnswer(pub(super) &'static str);
 
 /// One after the other.
 #[derive(Default)]
-pub(super) struct Passes(Vec<Box<dyn Pass>>);
+pub(super) struct Passes {
+    passes: Vec<Box<dyn Pass>>,
+    /// Credentials that were taken out before the first byte passed.
+    redacted: u64,
+}
 
 impl Passes {
     pub(super) fn then(&mut self, pass: impl Pass + 'static) {
-        self.0.push(Box::new(pass));
+        self.passes.push(Box::new(pass));
+    }
+
+    /// Something that held a credential was taken out of the head of the answer.
+    pub(super) fn redacted_the_head(&mut self) {
+        self.redacted += 1;
+    }
+
+    /// How many credentials were overwritten or taken out so far.
+    pub(super) fn redacted(&self) -> u64 {
+        self.passes.iter().map(|pass| pass.redacted()).sum::<u64>() + self.redacted
     }
 
     /// Takes bytes off the front of `waiting` and gives those that can go on.
     pub(super) fn push(&mut self, waiting: &mut Bytes) -> Result<Bytes, BrokenAnswer> {
-        let step = self.0.iter().map(|pass| pass.step()).min().unwrap_or(usize::MAX);
+        let step = self.passes.iter().map(|pass| pass.step()).min().unwrap_or(usize::MAX);
         let bytes = waiting.split_to(step.min(waiting.len()));
-        self.0.iter_mut().try_fold(bytes, |bytes, pass| if bytes.is_empty() { Ok(bytes) } else { pass.push(bytes) })
+        self.passes
+            .iter_mut()
+            .try_fold(bytes, |bytes, pass| if bytes.is_empty() { Ok(bytes) } else { pass.push(bytes) })
     }
 
     /// The end: what each pass held back goes through those after it.
     pub(super) fn finish(&mut self) -> Result<Bytes, BrokenAnswer> {
         let mut rest = Bytes::new();
-        for pass in &mut self.0 {
+        for pass in &mut self.passes {
             let through = if rest.is_empty() { Bytes::new() } else { pass.push(rest)? };
             let held = pass.finish()?;
             rest = if through.is_empty() { held } else { [through, held].concat().into() };
@@ -58,5 +79,9 @@ impl Pass for Redactor {
 
     fn finish(&mut self) -> Result<Bytes, BrokenAnswer> {
         Ok(Self::finish(self))
+    }
+
+    fn redacted(&self) -> u64 {
+        self.found()
     }
 }

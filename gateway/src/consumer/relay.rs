@@ -226,6 +226,7 @@ impl Drop for Relay {
             row.ending = Ending::Complete;
         }
         let form = if self.between_events.is_some() { AnswerForm::Events } else { AnswerForm::Whole };
+        self.call.has_redacted(self.passes.redacted());
         self.call.has_used(self.usage.usage(), form);
     }
 }

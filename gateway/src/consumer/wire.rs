@@ -12,6 +12,18 @@ pub(crate) enum Wire {
 }
 
 impl Wire {
+    /// As it stands in metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Github => "github",
+            Self::Git => "git",
+            Self::Mcp => "mcp",
+            Self::Http => "http",
+        }
+    }
+
     /// The format of whatever begins like this; OpenAI's where nothing is said.
     pub(crate) fn of(path: &str) -> Self {
         let roots = [

@@ -103,6 +103,11 @@ impl Keys {
         self.pool.len()
     }
 
+    /// How many rest, because their upstream turned them away.
+    pub(crate) fn resting(&self) -> usize {
+        self.pool.resting(Instant::now())
+    }
+
     /// The credential for a request. One that cannot be fetched is passed over while there are others.
     pub(crate) async fn take(self: &Arc<Self>, credentials: &Credentials, r#for: For<'_>) -> Result<Taken, TakeError> {
         let mut failed = None;

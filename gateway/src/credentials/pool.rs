@@ -127,6 +127,11 @@ impl Pool {
         self.0.members.len()
     }
 
+    /// How many rest.
+    pub(crate) fn resting(&self, now: Instant) -> usize {
+        (0..self.len()).filter(|number| !self.wait(*number, now).is_zero()).count()
+    }
+
     /// The credential for a request of this consumer.
     pub(crate) fn pick(&self, consumer: &str, now: Instant) -> Result<Lease, NoneReady> {
         let numbers = || 0..self.len();
