@@ -26,7 +26,7 @@ pub use grant::{
 pub use prices::{BadAmount, PerMillion, PriceConfig, PriceTable, Usd};
 pub use telemetry::TelemetryConfig;
 pub use units::{ByteSize, HumanDuration, UnitError};
-pub use upstream::{CredentialSource, InjectConfig, UpstreamConfig, UpstreamKind};
+pub use upstream::{CredentialSource, InjectConfig, UpstreamConfig, UpstreamKind, UpstreamLimits, UpstreamTimeouts};
 
 /// The `[gateway]` table.
 #[derive(Clone, Debug, Deserialize)]

@@ -56,7 +56,6 @@ pub(crate) use git::{Deed, GitAsk};
 pub(crate) use github::{LastRepositories, links};
 use payload::Reading;
 pub(crate) use refusal::Refusal;
-use relay::Relaying;
 pub(crate) use route::Route;
 use target::Target;
 pub(crate) use target::decoded;
@@ -99,9 +98,7 @@ async fn call(State(consumers): State<Arc<Consumers>>, request: Request) -> Resp
     let Ok(place) = consumers.audit.reserve().await else { return Refusal::Stopping.response(wire) };
     let mut call = Call::begin(&consumers, &request, place);
     match consumers.carry_out(request, &mut call).await {
-        Ok((Outcome::Relayed(answer), watched)) => {
-            relay::relay(call, answer, watched, Relaying::of(&consumers.limits, &consumers.timeouts))
-        }
+        Ok((Outcome::Relayed(answer), watched)) => relay::relay(call, answer, watched),
         Ok((Outcome::Answered(body), _)) => call.answer(body),
         Err(refusal) => call.refuse(&refusal, wire),
     }
@@ -129,6 +126,7 @@ impl Consumers {
                 call.does(&ask);
             }
             let permit = self.policy.authorize(&consumer, &ask)?;
+            permit.check_size(ask.payload.length())?;
             call.is_permitted(&permit);
             self.last_repositories.remember(&consumer, &permit);
             call.costs(self.budgets.price_of(&ask.models()));

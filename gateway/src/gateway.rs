@@ -109,7 +109,7 @@ impl Gateway {
             policy,
             budgets,
             approvals: approvals.clone(),
-            forwarder: Forwarder::new(&config.timeouts)?,
+            forwarder: Forwarder::new(&config.limits, &config.timeouts)?,
             audit: writer,
             metrics: Arc::default(),
             telemetry,

@@ -89,6 +89,14 @@ impl Permit {
         self.scope.as_ref()
     }
 
+    /// Refuses a body that is larger than the upstream takes.
+    pub(crate) fn check_size(&self, length: u64) -> Result<(), Refusal> {
+        match self.upstream.limits.request_body {
+            Some(limit) if length > limit.0 => Err(Refusal::TooLarge(limit)),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn upstream(&self) -> &Upstream {
         &self.upstream
     }

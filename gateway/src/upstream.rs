@@ -11,7 +11,9 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::zeroize::Zeroizing;
 use url::Url;
 
-use crate::config::{ConfigError, CredentialSource, InjectConfig, UpstreamConfig, UpstreamKind};
+use crate::config::{
+    ConfigError, CredentialSource, InjectConfig, UpstreamConfig, UpstreamKind, UpstreamLimits, UpstreamTimeouts,
+};
 use crate::credential::Credential;
 
 /// One place that requests go to.
@@ -21,6 +23,8 @@ pub(crate) struct Upstream {
     pub(crate) kind: UpstreamKind,
     /// Where its credentials come from; none if it asks for none.
     pub(crate) sources: Vec<CredentialSource>,
+    pub(crate) limits: UpstreamLimits,
+    pub(crate) timeouts: UpstreamTimeouts,
     /// The upstream that stands in while this one cannot.
     pub(crate) fallback: Option<String>,
     aliases: BTreeMap<String, String>,
@@ -92,6 +96,8 @@ impl Upstream {
             name: config.name.clone(),
             kind: config.kind,
             sources: config.credential_sources().collect(),
+            limits: config.limits,
+            timeouts: config.timeouts,
             fallback: config.fallback.clone(),
             aliases: config.aliases.clone(),
             bases: Bases::of(config),
@@ -267,6 +273,8 @@ mod tests {
             models: Some(vec!["gpt-*".to_owned()]),
             aliases: std::collections::BTreeMap::new(),
             fallback: None,
+            limits: UpstreamLimits::default(),
+            timeouts: UpstreamTimeouts::default(),
         };
         Upstream::compile(&config).unwrap()
     }

@@ -8,7 +8,7 @@ use reqwest::Url;
 use reqwest::header::HeaderName;
 use serde::Deserialize;
 
-use super::ConfigError;
+use super::{ByteSize, ConfigError, HumanDuration};
 use crate::destinations::check_url;
 
 /// One `[[gateway.upstreams]]` table.
@@ -39,6 +39,32 @@ pub struct UpstreamConfig {
     pub aliases: BTreeMap<String, String>,
     /// The upstream that takes over while this one cannot.
     pub fallback: Option<String>,
+    /// Other limits than those of the gateway.
+    #[serde(default)]
+    pub limits: UpstreamLimits,
+    /// Other timeouts than those of the gateway.
+    #[serde(default)]
+    pub timeouts: UpstreamTimeouts,
+}
+
+/// `limits = { … }` of an upstream; what is not said is as `gateway.limits` has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpstreamLimits {
+    /// The largest request body; never more than `gateway.limits` allows.
+    pub request_body: Option<ByteSize>,
+    /// The largest answer.
+    pub response: Option<ByteSize>,
+}
+
+/// `timeouts = { … }` of an upstream; what is not said is as `gateway.timeouts` has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpstreamTimeouts {
+    /// From the whole request to the head of the answer.
+    pub first_byte: Option<HumanDuration>,
+    /// Between two pieces of the answer.
+    pub idle: Option<HumanDuration>,
 }
 
 /// What an upstream speaks.

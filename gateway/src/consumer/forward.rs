@@ -14,16 +14,18 @@ use super::outgoing::{Outgoing, strip_answer};
 use super::passes::{Pass, Passes};
 use super::payload::Payload;
 use super::refusal::Refusal;
-use crate::config::Timeouts;
+use super::relay::Relaying;
+use crate::config::{Limits, Timeouts};
 use crate::destinations::GuardedResolver;
 use crate::policy::Permit;
-use crate::upstream::Reached;
+use crate::upstream::{Reached, Upstream};
 
 /// Sends requests to upstreams. One client for all of them, so that connections are kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Forwarder {
     client: reqwest::Client,
     first_byte: Duration,
+    relaying: Relaying,
 }
 
 /// An upstream's answer: its head, and its body as it comes, with what has to be done to it on the way.
@@ -32,11 +34,13 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     pub(crate) body: reqwest::Body,
     pub(super) passes: Passes,
+    pub(super) relaying: Relaying,
 }
 
 impl Forwarder {
-    pub(crate) fn new(timeouts: &Timeouts) -> Result<Self, reqwest::Error> {
-        Ok(Self { client: client(timeouts.connect.0)?, first_byte: timeouts.first_byte.0 })
+    pub(crate) fn new(limits: &Limits, timeouts: &Timeouts) -> Result<Self, reqwest::Error> {
+        let client = client(timeouts.connect.0)?;
+        Ok(Self { client, first_byte: timeouts.first_byte.0, relaying: Relaying::of(limits, timeouts) })
     }
 
     /// Sends what was permitted and cleared. Answers that would mislead the caller about its own token or lead elsewhere become
@@ -55,18 +59,20 @@ impl Forwarder {
         if let Some(body) = payload.into_body() {
             request = request.body(body);
         }
-        let sent = timeout(self.first_byte, request.send()).await;
+        let first_byte = upstream.timeouts.first_byte.map_or(self.first_byte, |time| time.0);
+        let sent = timeout(first_byte, request.send()).await;
         let Ok(sent) = sent else { return Err(Refusal::TimedOut(upstream.name.clone())) };
         let response = sent.map_err(|error| {
             upstream.set_reached(Reached::No);
             unreachable(&upstream.name, error)
         })?;
         upstream.set_reached(Reached::Yes);
-        checked(&upstream.name, response)
+        checked(upstream, response, self.relaying.at(upstream))
     }
 }
 
-fn checked(upstream: &str, response: reqwest::Response) -> Result<Answer, Refusal> {
+fn checked(upstream: &Upstream, response: reqwest::Response, relaying: Relaying) -> Result<Answer, Refusal> {
+    let upstream = &upstream.name;
     match response.status() {
         // The body of such an answer often quotes the credential, and says nothing of the caller's own.
         StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
@@ -78,7 +84,7 @@ fn checked(upstream: &str, response: reqwest::Response) -> Result<Answer, Refusa
         }
         status => {
             let headers = strip_answer(response.headers());
-            Ok(Answer { status, headers, body: response.into(), passes: Passes::default() })
+            Ok(Answer { status, headers, body: response.into(), passes: Passes::default(), relaying })
         }
     }
 }

@@ -84,7 +84,16 @@ fn is_of_the_caller(name: &HeaderName) -> bool {
     let name = name.as_str();
     let secret =
         ["authorization", "api-key", "apikey", "api_key", "token", "secret", "credential", "cookie", "password"];
-    let exact = ["range", "if-range", "openai-organization", "openai-project", "forwarded", "x-real-ip", "x-original-url", "x-rewrite-url"];
+    let exact = [
+        "range",
+        "if-range",
+        "openai-organization",
+        "openai-project",
+        "forwarded",
+        "x-real-ip",
+        "x-original-url",
+        "x-rewrite-url",
+    ];
     secret.iter().any(|part| name.contains(part))
         || exact.contains(&name)
         || name.starts_with("x-forwarded-")

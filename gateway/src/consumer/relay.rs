@@ -20,6 +20,7 @@ use crate::audit::Ending;
 use crate::budget::AnswerForm;
 use crate::config::{Limits, Timeouts};
 use crate::open_calls::{Cut, Watched};
+use crate::upstream::Upstream;
 
 /// A comment, which every reader of events skips (WHATWG HTML, section 9.2.6).
 const COMMENT: &[u8] = b": keep-alive\n\n";
@@ -38,9 +39,20 @@ impl Relaying {
     }
 }
 
+impl Relaying {
+    /// For one upstream, which may have limits of its own.
+    pub(super) fn at(self, upstream: &Upstream) -> Self {
+        Self {
+            largest: upstream.limits.response.map_or(self.largest, |limit| limit.0),
+            idle: upstream.timeouts.idle.map_or(self.idle, |time| time.0),
+            ..self
+        }
+    }
+}
+
 /// Passes on the answer of an upstream; the call ends with its last byte.
-pub(super) fn relay(mut call: Call, answer: Answer, watched: Watched, relaying: Relaying) -> Response {
-    let Answer { status, headers, body, passes } = answer;
+pub(super) fn relay(mut call: Call, answer: Answer, watched: Watched) -> Response {
+    let Answer { status, headers, body, passes, relaying } = answer;
     call.row.status = status.as_u16();
     let usage = UsageReader::new(text(&headers, &CONTENT_TYPE), text(&headers, &CONTENT_ENCODING));
     let expected = text(&headers, &CONTENT_LENGTH).and_then(|length| length.parse().ok());

@@ -1,5 +1,7 @@
 //! The path of a request, read in exactly one way.
 
+use std::borrow::Cow;
+
 use axum::http::Uri;
 
 use super::refusal::Refusal;
@@ -17,11 +19,27 @@ impl Target {
         if uri.scheme().is_some() || uri.authority().is_some() {
             return Err(Refusal::AmbiguousTarget("it is a whole URL, not a path"));
         }
-        let path = uri.path();
-        match trouble(path) {
+        let path = with_plain_slashes(uri.path());
+        match trouble(&path) {
             Some(trouble) => Err(Refusal::AmbiguousTarget(trouble)),
-            None => Ok(Self { path: path.to_owned(), query: uri.query().map(str::to_owned) }),
+            None => Ok(Self { path: path.into_owned(), query: uri.query().map(str::to_owned) }),
         }
+    }
+}
+
+/// Octokit writes the slashes in names of files, branches and refs as `%2F`, and GitHub takes both. Below a repository they are made
+/// plain once, before anything is decided: policy reads the path that GitHub gets.
+fn with_plain_slashes(path: &str) -> Cow<'_, str> {
+    let below_repository = || {
+        let below = path.strip_prefix("/api/v3/repos/")?;
+        let (slash, _) = below.match_indices('/').nth(1)?;
+        Some(path.split_at(path.len() - below.len() + slash))
+    };
+    match below_repository() {
+        Some((repository, tail)) if tail.contains("%2F") || tail.contains("%2f") => {
+            Cow::Owned(format!("{repository}{}", tail.replace("%2F", "/").replace("%2f", "/")))
+        }
+        _ => Cow::Borrowed(path),
     }
 }
 

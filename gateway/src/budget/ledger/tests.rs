@@ -1,9 +1,13 @@
 use doorward_base::{DatabaseUrl, ManualClock};
 use doorward_testkit::on_both_engines;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::super::estimate::estimate;
 use super::*;
+use crate::budget::NotReserved;
+use crate::budget::account::{Account, Wish};
+use crate::budget::limits::Limits;
+use crate::budget::reserved::Reserved;
 use crate::open_database;
 use crate::tokens::ConsumerName;
 

@@ -39,3 +39,38 @@ fn a_path_that_can_be_read_in_two_ways_is_refused() {
         assert!(matches!(Target::parse(&parsed), Err(Refusal::AmbiguousTarget(_))), "{uri}");
     }
 }
+
+#[test]
+fn below_a_repository_an_encoded_slash_is_a_slash() {
+    for (asked, read) in [
+        ("contents/a%2Fb%2fc", "contents/a/b/c"),
+        ("git/ref/heads%2Fagent%2Fx", "git/ref/heads/agent/x"),
+        ("compare/main...a%2Fb", "compare/main...a/b"),
+        ("branches/a%20b", "branches/a%20b"),
+    ] {
+        let parsed = target(&format!("/api/v3/repos/acme/widgets/{asked}?x=%2F")).unwrap();
+        assert_eq!(parsed.path, format!("/api/v3/repos/acme/widgets/{read}"));
+        assert_eq!(parsed.query.as_deref(), Some("x=%2F"));
+    }
+}
+
+#[test]
+fn an_encoded_slash_hides_nothing() {
+    for path in [
+        "repos/acme%2Fwidgets/contents/a",
+        "repos/acme/widgets%2Fcontents/a",
+        "repos/acme/widgets%2F..%2Fgadgets",
+        "repos/acme/widgets/contents/..%2F..%2Fgadgets",
+        "repos/acme/widgets/contents/%2e%2e%2Fgadgets",
+        "repos/acme/widgets/contents/a%2F%2Fb",
+        "repos/acme/widgets/contents/a%252Fb",
+        "repos/acme/widgets/contents/a%2%2FFb",
+        "repos/acme/widgets/contents/a%5C..%2Fb",
+        "user%2Frepos",
+    ] {
+        let parsed = target(&format!("/api/v3/{path}"));
+        assert!(matches!(parsed, Err(Refusal::AmbiguousTarget(_))), "{path}: {parsed:?}");
+    }
+    assert!(target("/v1/repos/acme/widgets/contents/a%2Fb").is_err());
+    assert!(target("/http/x/repos/acme/widgets/contents/a%2Fb").is_err());
+}

@@ -37,6 +37,8 @@ fn at(base_url: &str, sources: &[CredentialSource], basic_user: Option<&str>, to
         models: None,
         aliases: std::collections::BTreeMap::new(),
         fallback: None,
+        limits: crate::config::UpstreamLimits::default(),
+        timeouts: crate::config::UpstreamTimeouts::default(),
     };
     Arc::new(Keys::compile(&config, tools).unwrap())
 }
