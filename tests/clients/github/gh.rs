@@ -1,0 +1,78 @@
+//! GitHub's own `gh`, which talks to an Enterprise Server by `https` alone and mostly in GraphQL.
+
+use axum::http::Method;
+
+use super::{Hub, REAL_KEY, nothing_was_merged, stage};
+use crate::client::{Client, Said};
+use crate::stage::Stage;
+
+struct Gh {
+    stage: Stage,
+    token: String,
+}
+
+impl Gh {
+    fn run(&self, arguments: &[&str]) -> Client {
+        self.stage
+            .client(doorward_testkit::gh())
+            .args(arguments)
+            .env("GH_HOST", &self.stage.authority())
+            .env("GH_ENTERPRISE_TOKEN", &self.token)
+            .env("SSL_CERT_FILE", &self.stage.certificate().display().to_string())
+            .env("GH_PROMPT_DISABLED", "1")
+            .env("NO_COLOR", "1")
+    }
+
+    /// The same, about the granted repository.
+    fn in_widgets(&self, arguments: &[&str]) -> Client {
+        self.run(arguments).args(["--repo", &self.repository()])
+    }
+
+    fn repository(&self) -> String {
+        format!("{}/acme/widgets", self.stage.authority())
+    }
+
+    async fn says(&self, arguments: &[&str], expected: &str) {
+        let Said { stdout, .. } = self.in_widgets(arguments).succeeds().await;
+        assert!(stdout.contains(expected), "{arguments:?}: {stdout}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gh_does_what_the_grant_says() {
+    let (fake, hub) = Hub::serve().await;
+    let stage = stage(&fake, true).await;
+    let token = stage.token("ann", "coder").await;
+    let gh = Gh { stage, token };
+
+    gh.says(&["issue", "list"], "The second").await;
+    gh.says(&["issue", "create", "--title", "Squeaks", "--body", "It squeaks"], "/acme/widgets/issues/4").await;
+    gh.says(&["issue", "view", "4"], "Squeaks").await;
+    gh.says(&["issue", "comment", "4", "--body", "It squeaks, too"], "#issuecomment").await;
+    let create = ["pr", "create", "--head", "agent/x", "--base", "main", "--title", "Oil it", "--body", ""];
+    gh.says(&create, "/acme/widgets/pull/101").await;
+    gh.says(&["pr", "list"], "Oil it").await;
+    gh.says(&["pr", "view", "101"], "Oil it").await;
+    let viewed = gh.run(&["repo", "view", &gh.repository()]).succeeds().await.stdout;
+    assert!(viewed.contains("Things that rattle") && viewed.contains("Hello"), "{viewed}");
+    let titles = ["api", "--paginate", "repos/acme/widgets/issues", "--jq", ".[].title"];
+    assert_eq!(gh.run(&titles).succeeds().await.stdout, "The first\nThe second\nThe third\nSqueaks\n");
+    assert_eq!(gh.run(&["api", "user", "--jq", ".login"]).succeeds().await.stdout, "robot\n");
+    let graphql = "query={ repository(owner: \"acme\", name: \"widgets\") { description } }";
+    assert!(gh.run(&["api", "graphql", "-f", graphql]).succeeds().await.stdout.contains("rattle"));
+
+    let merged = gh.in_widgets(&["pr", "merge", "101", "--merge"]).fails().await;
+    assert!(merged.contains("pulls:merge on acme/widgets is not granted to this token"), "{merged}");
+    let merged = gh.run(&["api", "--method", "PUT", "repos/acme/widgets/pulls/101/merge"]).fails().await;
+    assert!(merged.contains("pulls:merge on acme/widgets is not granted to this token"), "{merged}");
+    let elsewhere = gh.run(&["issue", "list", "--repo", &format!("{}/acme/gadgets", gh.stage.authority())]).fails().await;
+    assert!(elsewhere.contains("read on acme/gadgets is not granted to this token"), "{elsewhere}");
+
+    fake.heard_the_real_key_alone();
+    nothing_was_merged(&fake.heard());
+    assert!(!fake.heard_at(&Method::POST, "/graphql").iter().any(|one| one.text().contains("gadgets")));
+    let work = hub.work.lock().unwrap();
+    assert_eq!(work.issues, ["The first", "The second", "The third", "Squeaks"]);
+    assert_eq!((&work.comments[..], &work.pulls[..]), (&["It squeaks, too".to_owned()][..], &["Oil it".to_owned()][..]));
+    assert!(!gh.stage.log().contains(REAL_KEY) && !gh.stage.log().contains(&gh.token));
+}
