@@ -1,7 +1,8 @@
 //! `doorward audit`, `doorward usage`
 
 use doorward_base::Timestamp;
-use doorward_gateway::{AuditLog, AuditRow, UsageRow};
+use doorward_gateway::config::{BudgetConfig, Usd};
+use doorward_gateway::{AuditFilter, AuditLog, AuditRow, BudgetState, UsageBy, UsageRow, budget_states};
 use serde_json::json;
 
 use super::Context;
@@ -10,37 +11,58 @@ use crate::failure::Failure;
 use crate::terminal;
 
 pub(super) async fn list(args: &AuditArgs, context: &Context<'_>) -> Result<(), Failure> {
-    let rows = log(context).await?.list(args.consumer.as_deref(), args.limit).await?;
+    let database = context.gateway_database(&context.config()?).await?;
+    let rows = AuditLog::new(database).list(&filter(args, context.world.clock.now()), args.limit).await?;
     if context.json {
         terminal::say_json(&json!({"audit": rows}));
         return Ok(());
     }
-    let header = ["AT", "CONSUMER", "REQUEST", "MODEL", "UPSTREAM", "DECISION", "STATUS", "TOKENS", "MS"];
+    let header =
+        ["AT", "CONSUMER", "REQUEST", "WHAT", "UPSTREAM", "GRANT", "DECISION", "STATUS", "TOKENS", "COST", "MS"];
     terminal::say_table(&header, &rows.iter().map(audit_row).collect::<Vec<_>>());
     Ok(())
 }
 
+fn filter(args: &AuditArgs, now: Timestamp) -> AuditFilter {
+    AuditFilter {
+        consumer: args.consumer.clone(),
+        since: args.since.map(|moment| moment.at(now)),
+        until: args.until.map(|moment| moment.at(now)),
+        decision: args.decision,
+        status: args.status,
+        model: args.model.as_deref().map(Into::into),
+        upstream: args.upstream.clone(),
+        path: args.path.as_deref().map(Into::into),
+    }
+}
+
 pub(super) async fn usage(args: &UsageArgs, context: &Context<'_>) -> Result<(), Failure> {
     let now = context.world.clock.now();
-    let beginning = Timestamp::from_millis(0);
-    let since = args.since.map_or(beginning, |time| beginning.plus(now.since(beginning).saturating_sub(time)));
-    let rows = log(context).await?.usage(args.consumer.as_deref(), since).await?;
+    let config = context.config()?;
+    let database = context.gateway_database(&config).await?;
+    let consumer = args.consumer.as_deref();
+    let since = args.since.map_or(Timestamp::from_millis(0), |moment| moment.at(now));
+    let rows = AuditLog::new(database.clone()).usage(consumer, since, args.by).await?;
+    let budgets = budget_states(&database, &config.grants, consumer, now).await?;
     if context.json {
-        terminal::say_json(&json!({"usage": rows}));
+        terminal::say_json(&json!({"usage": rows, "budgets": budgets}));
         return Ok(());
     }
-    let header = ["CONSUMER", "MODEL", "REQUESTS", "PROMPT TOKENS", "COMPLETION TOKENS"];
-    terminal::say_table(&header, &rows.iter().map(usage_row).collect::<Vec<_>>());
+    terminal::say_table(&usage_header(args.by), &rows.iter().map(usage_row).collect::<Vec<_>>());
+    let limited: Vec<_> = budgets.iter().filter(|state| state.limits != BudgetConfig::default()).collect();
+    if !limited.is_empty() {
+        terminal::say("");
+        let header = ["CONSUMER", "GRANT", "TOKENS TODAY", "COST TODAY", "TOKENS IN ALL", "COST IN ALL", "RENEWS AT"];
+        terminal::say_table(&header, &limited.into_iter().map(budget_row).collect::<Vec<_>>());
+    }
     Ok(())
 }
 
-async fn log(context: &Context<'_>) -> Result<AuditLog, Failure> {
-    let config = context.config()?;
-    Ok(AuditLog::new(context.gateway_database(&config).await?))
+fn or_dash(text: Option<impl ToString>) -> String {
+    text.map_or_else(|| "-".to_owned(), |text| text.to_string())
 }
 
 fn audit_row(row: &AuditRow) -> Vec<String> {
-    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let tokens = match (row.prompt_tokens, row.completion_tokens) {
         (None, None) => "-".to_owned(),
         (prompt, completion) => format!("{}+{}", prompt.unwrap_or(0), completion.unwrap_or(0)),
@@ -49,25 +71,52 @@ fn audit_row(row: &AuditRow) -> Vec<String> {
         Some(reason) => format!("{} ({reason})", row.decision.as_str()),
         None => row.decision.as_str().to_owned(),
     };
+    let what: Vec<&str> = [&row.model, &row.effects].into_iter().flatten().map(String::as_str).collect();
     vec![
         row.at.to_string(),
-        or_dash(&row.consumer),
+        or_dash(row.consumer.as_ref()),
         format!("{} {}", row.method, row.path),
-        or_dash(&row.model),
-        or_dash(&row.upstream),
+        or_dash((!what.is_empty()).then(|| what.join(", "))),
+        or_dash(row.upstream.as_ref()),
+        or_dash(row.grant.as_ref()),
         decision,
         row.status.to_string(),
         tokens,
+        or_dash(row.usd),
         row.latency_ms.to_string(),
     ]
 }
 
+/// The columns that are summed by, as far as they are asked for, and the sums.
+fn usage_header(by: UsageBy) -> Vec<&'static str> {
+    let dimensions = [(by.day, "DAY"), (by.consumer, "CONSUMER"), (by.model, "MODEL")];
+    let dimensions = dimensions.into_iter().filter_map(|(given, word)| given.then_some(word));
+    dimensions.chain(["REQUESTS", "PROMPT TOKENS", "CACHED", "COMPLETION TOKENS", "COST"]).collect()
+}
+
 fn usage_row(row: &UsageRow) -> Vec<String> {
+    let dimensions = [&row.day, &row.consumer, &row.model].into_iter().flatten().cloned();
+    let counts = [row.requests, row.prompt_tokens, row.cached_tokens, row.completion_tokens];
+    dimensions.chain(counts.iter().map(ToString::to_string)).chain([row.usd.to_string()]).collect()
+}
+
+fn budget_row(state: &BudgetState) -> Vec<String> {
+    let limits = state.limits;
     vec![
-        row.consumer.clone(),
-        row.model.clone(),
-        row.requests.to_string(),
-        row.prompt_tokens.to_string(),
-        row.completion_tokens.to_string(),
+        state.consumer.clone(),
+        state.grant.clone(),
+        of(state.tokens_today, limits.tokens_per_day),
+        of_money(state.usd_today, limits.usd_per_day),
+        of(state.tokens_total, limits.tokens_total),
+        of_money(state.usd_total, limits.usd_total),
+        state.renews_at.to_string(),
     ]
+}
+
+fn of(used: u64, limit: Option<u64>) -> String {
+    limit.map_or_else(|| used.to_string(), |limit| format!("{used} of {limit}"))
+}
+
+fn of_money(used: Usd, limit: Option<Usd>) -> String {
+    limit.map_or_else(|| used.to_string(), |limit| format!("{used} of {limit}"))
 }
