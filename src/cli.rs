@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use doorward_gateway::config::{HumanDuration, UnitError};
+use doorward_gateway::{Decision, Moment, StatusFilter, UsageBy};
 use reqwest::Url;
 
 /// AI agents in your Matrix rooms; your keys stay behind the door.
@@ -209,6 +210,7 @@ pub enum ApprovalsCommand {
     Approve {
         /// Its id
         id: String,
+        /// Who answers, and why.
         #[command(flatten)]
         answer: AnswerArgs,
     },
@@ -216,6 +218,7 @@ pub enum ApprovalsCommand {
     Deny {
         /// Its id
         id: String,
+        /// Who answers, and why.
         #[command(flatten)]
         answer: AnswerArgs,
     },
@@ -238,6 +241,27 @@ pub struct AuditArgs {
     /// Only this consumer
     #[arg(long, value_name = "NAME")]
     pub consumer: Option<String>,
+    /// Only from this time on: 15m, 24h, 30d (before now), or 2026-01-31T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Moment>,
+    /// Only before this time
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Moment>,
+    /// Only what was allowed or refused
+    #[arg(long, value_name = "allowed|refused")]
+    pub decision: Option<Decision>,
+    /// Only this status, such as 403, or class of them, such as 4xx
+    #[arg(long, value_name = "STATUS")]
+    pub status: Option<StatusFilter>,
+    /// Only this model; `*` stands for any characters
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Only this upstream
+    #[arg(long, value_name = "NAME")]
+    pub upstream: Option<String>,
+    /// Only paths that begin so, or fit a pattern in which `*` stands for any characters
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<String>,
     /// At most so many, the newest first
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub limit: u32,
@@ -249,9 +273,12 @@ pub struct UsageArgs {
     /// Only this consumer
     #[arg(long, value_name = "NAME")]
     pub consumer: Option<String>,
-    /// Only the last so much time: 15m, 1h, 30d
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub since: Option<Duration>,
+    /// Only from this time on: 15m, 24h, 30d (before now), or 2026-01-31T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Moment>,
+    /// What to sum by: some of consumer, model and day
+    #[arg(long, value_name = "WORDS", default_value_t)]
+    pub by: UsageBy,
 }
 
 /// Reads `90s`, `15m`, `1h`, `30d`; no time at all is a mistake.
@@ -302,7 +329,10 @@ mod tests {
             "doorward approvals deny k7f3 --reason text",
             "doorward secret set openai",
             "doorward audit --consumer ci --limit 5",
+            "doorward audit --since 24h --until 2026-01-31T00:00:00Z --decision refused --status 4xx --upstream up",
+            "doorward audit --path /api/v3/*/merge --model gpt-* --json",
             "doorward usage --since 24h",
+            "doorward usage --by consumer,model,day",
         ] {
             parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
@@ -322,6 +352,10 @@ mod tests {
             "doorward token rotate a --overlap soon",
             "doorward approvals approve",
             "doorward approvals",
+            "doorward audit --since yesterday",
+            "doorward audit --decision maybe",
+            "doorward audit --status 4x",
+            "doorward usage --by month",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

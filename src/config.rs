@@ -15,7 +15,7 @@ mod variables;
 use std::path::{Path, PathBuf};
 
 use doorward_agents::{AccessConfig, AgentsConfig};
-use doorward_gateway::config::{GatewayConfig, Grants};
+use doorward_gateway::config::{GatewayConfig, Grants, TelemetryConfig};
 use serde::Deserialize;
 
 pub use error::{ConfigError, Place};
@@ -47,6 +47,9 @@ pub struct Config {
     /// `[log]`
     #[serde(default)]
     pub log: LogConfig,
+    /// `[telemetry]`: where traces go.
+    #[serde(default)]
+    pub telemetry: TelemetryConfig,
     /// The file that this was read from.
     #[serde(skip)]
     pub file: PathBuf,
@@ -59,6 +62,7 @@ impl Config {
         let folder = file.parent().unwrap_or(Path::new(""));
         config.appservice = config.appservice.relative_to(folder);
         config.gateway = config.gateway.relative_to(folder);
+        config.gateway.telemetry = config.telemetry.clone();
         file.clone_into(&mut config.file);
         Ok(config)
     }

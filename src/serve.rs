@@ -2,6 +2,8 @@
 
 mod listener;
 mod stop;
+mod tls;
+mod trust;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use listener::Listener;
 pub(crate) use stop::stop_on_signals;
+use tls::Tls;
 
 use crate::World;
 use crate::config::Config;
@@ -66,8 +69,12 @@ impl House {
         let consumers = Listener::bind("gateway.listen", config.gateway.listen).await?;
         let admin = Listener::bind("gateway.admin_listen", config.gateway.admin_listen).await?;
         (config.gateway.listen, config.gateway.admin_listen) = (consumers.address(), admin.address());
+        let tls = config.gateway.tls.as_ref().map(Tls::read).transpose()?;
         let gateway = gateway(config, world).await?;
-        self.serve("gateway", consumers, gateway.consumer_router());
+        match tls {
+            Some(tls) => self.serve_tls("gateway", consumers, tls, gateway.consumer_router())?,
+            None => self.serve("gateway", consumers, gateway.consumer_router()),
+        }
         self.serve("admin", admin, gateway.admin_router());
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
@@ -97,6 +104,18 @@ impl House {
         self.listening.push(format!("{name} http://{}", listener.address()));
         let stop = self.stop.clone();
         self.tasks.spawn(async move { Ok(listener.serve(router, stop).await?) });
+    }
+
+    /// The same with TLS.
+    fn serve_tls(&mut self, name: &str, listener: Listener, tls: Tls, router: Router) -> Result<(), Failure> {
+        self.listening.push(format!("{name} https://{}", listener.address()));
+        let (serving, watching) = (listener.serve_tls(&tls, router, self.stop.clone())?, tls.watch(self.stop.clone()));
+        self.tasks.spawn(async move { Ok(serving.await?) });
+        self.tasks.spawn(async move {
+            watching.await;
+            Ok(())
+        });
+        Ok(())
     }
 
     /// The line that says that all listeners answer: they are bound, and the system takes connections for them.
@@ -163,6 +182,7 @@ pub(crate) async fn agents(config: &Config, appservice: Appservice, world: &Worl
         consumer_url: Url::parse(&config.gateway.consumer_url())?,
         admin_url: Url::parse(&config.gateway.admin_url())?,
         admin_token_file: config.gateway.admin_token_file.clone(),
+        tls: config.gateway.tls.as_ref().map(|tls| trust::client_config(&tls.cert_file)).transpose()?,
     };
     let parts = doorward_agents::Parts {
         appservice,

@@ -29,6 +29,8 @@ pub struct GatewayEndpoint {
     pub admin_url: Url,
     /// The file with the operator's token.
     pub admin_token_file: PathBuf,
+    /// Which certificates are trusted; as everywhere on this machine if not given.
+    pub tls: Option<rustls::ClientConfig>,
 }
 
 /// Why the gateway did not do what we asked on its admin interface.
@@ -118,7 +120,10 @@ impl Gateway {
     pub fn new(endpoint: GatewayEndpoint, clock: Arc<dyn Clock>) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         // A token goes to the gateway and nowhere else: to no proxy, and not where an answer points to.
-        let client = Client::builder().no_proxy().redirect(Policy::none());
+        let mut client = Client::builder().no_proxy().redirect(Policy::none());
+        if let Some(tls) = &endpoint.tls {
+            client = client.tls_backend_preconfigured(tls.clone());
+        }
         let client = client.build().expect("an HTTP client can be built");
         Self { endpoint, client, clock, tokens: Arc::default() }
     }

@@ -141,6 +141,7 @@ impl Stage {
                 consumer_url: endpoint.clone(),
                 admin_url: endpoint,
                 admin_token_file: folder.path().join("admin.token"),
+                tls: None,
             },
             workspaces: folder.path().join("workspaces"),
             clock,

@@ -4,9 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 
 use axum::Router;
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::tls::{Tls, TlsListener};
 use crate::failure::Failure;
 
 /// A bound socket.
@@ -34,7 +36,20 @@ impl Listener {
 
     /// Answers until `stop`, and then finishes what it has begun.
     pub(crate) async fn serve(self, router: Router, stop: CancellationToken) -> io::Result<()> {
-        axum::serve(self.socket, router).with_graceful_shutdown(stop.cancelled_owned()).await
+        // Events of a stream go out one by one.
+        let socket = self.socket.tap_io(|stream| drop(stream.set_nodelay(true)));
+        axum::serve(socket, router).with_graceful_shutdown(stop.cancelled_owned()).await
+    }
+
+    /// The same with TLS.
+    pub(crate) fn serve_tls(
+        self,
+        tls: &Tls,
+        router: Router,
+        stop: CancellationToken,
+    ) -> Result<impl Future<Output = io::Result<()>> + use<>, rustls::Error> {
+        let listener = TlsListener::new(self.socket, self.address, tls)?;
+        Ok(async { axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await })
     }
 }
 

@@ -22,6 +22,7 @@ impl World {
             consumer_url: url.clone(),
             admin_url: url,
             admin_token_file: folder.path().join("admin.token"),
+            tls: None,
         };
         let gateway = Gateway::new(endpoint, Arc::new(clock.clone()));
         Self { server, clock, gateway, folder }

@@ -13,7 +13,8 @@ async fn ask(answer: ResponseTemplate) -> (Result<Answer, ChatError>, Vec<String
     let chat = Mock::given(method("POST")).and(path("/v1/chat/completions")).and(bearer_token("dw_test"));
     chat.respond_with(answer).mount(&server).await;
     let url: reqwest::Url = server.uri().parse().unwrap();
-    let endpoint = GatewayEndpoint { consumer_url: url.clone(), admin_url: url, admin_token_file: "unused".into() };
+    let endpoint =
+        GatewayEndpoint { consumer_url: url.clone(), admin_url: url, admin_token_file: "unused".into(), tls: None };
     let gateway = Gateway::new(endpoint, Arc::new(SystemClock));
     let token = ConsumerToken::for_test("dw_test", Timestamp::from_millis(i64::MAX));
     let shown = Mutex::new(Vec::new());
