@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::GraphqlRefused;
-use super::input::Input;
+use super::input::{self, Input};
 
 /// The parts of a body, as <https://graphql.github.io/graphql-over-http/draft/#sec-Request-Parameters> names them.
 pub(super) struct Body {
@@ -18,7 +18,7 @@ pub(super) struct Body {
 pub(super) fn read(bytes: &[u8]) -> Result<Body, GraphqlRefused> {
     let bad = |what: &str| GraphqlRefused::Body(what.to_owned());
     // No sentence of serde's, or of ours, holds a part of the body here.
-    let input: Input = serde_json::from_slice(bytes).map_err(|error| GraphqlRefused::Body(error.to_string()))?;
+    let input = input::read(bytes).map_err(|error| GraphqlRefused::Body(error.to_string()))?;
     let fields = input.fields().ok_or_else(|| bad("it is no object"))?;
     let (mut query, mut operation, mut variables) = (None, None, HashMap::new());
     for (key, value) in fields {

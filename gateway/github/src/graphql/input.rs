@@ -1,13 +1,16 @@
 //! Values of arguments and variables.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 use std::rc::Rc;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// How many entries a list or an object in JSON may have: variables can be used again and again.
 const MAX_ENTRIES: usize = 10_000;
+/// How many values a body may have in all: in memory each takes up to fifty times the two bytes that it may have in JSON.
+const MAX_VALUES: usize = 100_000;
 
 /// A value with its variables in place. Parts are shared: a variable of megabytes may be used many times.
 #[derive(Debug, PartialEq)]
@@ -70,16 +73,32 @@ impl Input {
     }
 }
 
-/// From JSON. A key that is given twice is an error, in the innermost object too.
-impl<'de> Deserialize<'de> for Input {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(InputVisitor)
+/// Reads a JSON text. A key that is given twice is an error, in the innermost object too.
+pub(super) fn read(json: &[u8]) -> Result<Input, serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    let input = Reading { left: &Cell::new(MAX_VALUES) }.deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(input)
+}
+
+/// Reads one value.
+#[derive(Clone, Copy)]
+struct Reading<'a> {
+    /// How many more there may be.
+    left: &'a Cell<usize>,
+}
+
+impl<'de> DeserializeSeed<'de> for Reading<'_> {
+    type Value = Input;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Input, D::Error> {
+        let left = self.left.get().checked_sub(1).ok_or_else(|| D::Error::custom("it has too many values"))?;
+        self.left.set(left);
+        from.deserialize_any(self)
     }
 }
 
-struct InputVisitor;
-
-impl<'de> Visitor<'de> for InputVisitor {
+impl<'de> Visitor<'de> for Reading<'_> {
     type Value = Input;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -116,7 +135,7 @@ impl<'de> Visitor<'de> for InputVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Input, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element::<Input>()? {
+        while let Some(item) = items.next_element_seed(self)? {
             list.push(Rc::new(item));
             few(list.len())?;
         }
@@ -125,11 +144,11 @@ impl<'de> Visitor<'de> for InputVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Input, A::Error> {
         let (mut fields, mut keys) = (Vec::new(), HashSet::new());
-        while let Some((key, value)) = entries.next_entry::<String, Input>()? {
+        while let Some(key) = entries.next_key::<String>()? {
             if !keys.insert(key.clone()) {
                 return Err(A::Error::custom("a key is given twice"));
             }
-            fields.push((key, Rc::new(value)));
+            fields.push((key, Rc::new(entries.next_value_seed(self)?)));
             few(fields.len())?;
         }
         Ok(Input::Object(fields))

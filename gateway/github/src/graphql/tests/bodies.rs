@@ -117,3 +117,13 @@ fn what_is_too_long_or_too_deep_is_refused_before_it_is_parsed() {
     let query = format!("{{ a(b: {}", "[\"]]]]\" #]]]\n \"\"\"]\\\"\"\"]\"\"\"".repeat(70));
     assert_eq!(ask(&query), Err(GraphqlRefused::TooDeep));
 }
+
+#[test]
+fn many_small_values_are_refused_before_they_fill_the_memory() {
+    let lists = |count: usize| {
+        let list = format!("[{}]", vec!["0"; 9_000].join(","));
+        format!("{{\"query\":\"{{__typename}}\",\"variables\":{{\"a\":[{}]}}}}", vec![list; count].join(","))
+    };
+    assert!(read(lists(10).as_bytes()).is_ok());
+    assert!(matches!(read(lists(12).as_bytes()), Err(GraphqlRefused::Body(why)) if why.contains("too many values")));
+}
