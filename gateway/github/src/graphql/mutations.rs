@@ -54,9 +54,23 @@ fn one(field: &Field, found: &mut GraphqlRequest) -> Result<(), GraphqlRefused> 
             None => return Err(field.bad_argument(name)),
         }
     }
+    if field.name == "createPullRequest" {
+        check_head(field, input)?;
+    }
     let moved = refs::moved(field, input, found)?;
     // Without a node the effects would not say where it happens.
     if named + moved == 0 { Err(field.bad_argument("input")) } else { Ok(()) }
+}
+
+/// A pull request shows the commits of its head. `OWNER:BRANCH` means some fork, of whatever name, unless the repository is named.
+fn check_head(field: &Field, input: &Input) -> Result<(), GraphqlRefused> {
+    let head = input.get("headRefName");
+    let here = head.is_empty() || head.text().is_some_and(|head| !head.contains(':'));
+    if here || input.get("headRepositoryId").text().is_some() {
+        Ok(())
+    } else {
+        Err(field.bad_argument("headRepositoryId"))
+    }
 }
 
 fn nodes(

@@ -197,3 +197,16 @@ fn a_search_that_could_be_wider_is_refused() {
         assert_eq!(search("repo:acme/widgets", kind), Err(GraphqlRefused::SearchType), "{kind}");
     }
 }
+
+#[test]
+fn the_head_of_a_pull_request_is_elsewhere_only_in_a_repository_that_is_named() {
+    let create = |more: &str| {
+        let input = format!("{{repositoryId: \"R_1\", baseRefName: \"main\", title: \"t\", {more}}}");
+        ask(&format!("mutation {{ createPullRequest(input: {input}) {{ clientMutationId }} }}"))
+    };
+    for head in ["\"other:main\"", "$undeclared", "[\"other:main\"]"] {
+        assert!(matches!(create(&format!("headRefName: {head}")), Err(GraphqlRefused::Argument { .. })), "{head}");
+    }
+    let named = create("headRefName: \"other:main\", headRepositoryId: \"R_2\"").unwrap();
+    assert_eq!(said(&named), ["R_1 pulls:write", "R_2 read"]);
+}
