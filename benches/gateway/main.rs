@@ -11,6 +11,7 @@ mod numbers;
 mod peers;
 mod process;
 mod profile;
+mod push;
 mod report;
 mod scenarios;
 mod upstream;
@@ -64,15 +65,22 @@ enum Mode {
         #[arg(long, default_value_t = 15)]
         seconds: u64,
     },
-    /// The upstream, as a process of its own.
+    /// Pushes half a gigabyte with git through doorward.
+    Push,
+    /// The model, as a process of its own.
     #[command(hide = true)]
     Upstream { address: SocketAddr },
+    /// Repositories, likewise.
+    #[command(hide = true)]
+    GitUpstream { address: SocketAddr, root: PathBuf },
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
     let done = match &options.mode {
         Some(Mode::Upstream { address }) => upstream::serve(*address).map_err(|error| error.to_string()),
+        Some(Mode::GitUpstream { address, root }) => push::serve(*address, root).map_err(|error| error.to_string()),
+        Some(Mode::Push) => push(&options),
         Some(Mode::Install) => install_all(&options),
         Some(Mode::Profile { peer, rate, seconds }) => profile(&options, *peer, *rate, *seconds),
         None => measure(&options),
@@ -111,19 +119,37 @@ fn chosen(options: &Options) -> Vec<Peer> {
     Peer::ALL.into_iter().filter(wanted).collect()
 }
 
-/// Moves this process to the core of the load, and starts the upstream there.
+/// Moves this process to the core of the load, and starts the model there.
 fn begin() -> Result<(Process, SocketAddr), Missing> {
+    move_to_our_core()?;
+    start_ourselves("upstream", &[])
+}
+
+fn move_to_our_core() -> Result<(), Missing> {
     let folder = install::folder();
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let ours = std::process::id().to_string();
     install::run(Command::new("taskset").args(["--all-tasks", "--cpu-list", "--pid", process::OUR_CORE, &ours]))
-        .map_err(|error| format!("this benchmark needs two cores and util-linux: {error}"))?;
-    let (program, address) = (std::env::current_exe(), peers::free_address());
-    let program = program.map_err(|error| format!("this program does not find itself: {error}"))?;
-    let command = [&program.to_string_lossy(), "upstream", &address.to_string()];
-    let upstream = Process::on_our_core(&command, &folder.join("upstream.log"))
-        .map_err(|error| format!("the upstream cannot be started: {error}"))?;
-    Ok((upstream, address))
+        .map(drop)
+        .map_err(|error| format!("this benchmark needs two cores and util-linux: {error}"))
+}
+
+/// Starts this program once more, in one of its hidden modes; gives where it listens.
+pub(crate) fn start_ourselves(mode: &str, arguments: &[&str]) -> Result<(Process, SocketAddr), Missing> {
+    let program = std::env::current_exe().map_err(|error| format!("this program does not find itself: {error}"))?;
+    let address = peers::free_address();
+    let (program, listen, log) = (peers::text(&program)?, address.to_string(), format!("{mode}.log"));
+    let command = [&[program, mode, &listen], arguments].concat();
+    let process = Process::on_our_core(&command, &install::folder().join(log))
+        .map_err(|error| format!("{mode} cannot be started: {error}"))?;
+    peers::wait_until_it_listens(address)?;
+    Ok((process, address))
+}
+
+fn push(options: &Options) -> Result<(), Missing> {
+    move_to_our_core()?;
+    println!("{}", push::measure(&options.doorward, options.json)?);
+    Ok(())
 }
 
 fn install_all(options: &Options) -> Result<(), Missing> {

@@ -7,7 +7,7 @@ mod litellm;
 mod nginx;
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -93,6 +93,29 @@ pub(crate) fn start(peer: Peer, upstream: SocketAddr, program: &Path) -> Result<
     wait_until_it_answers(&place, started)
 }
 
+/// Starts doorward in front of a server of repositories; its key may push to `acme/*`.
+pub(crate) fn start_for_git(upstream: SocketAddr, program: &Path) -> Result<Running, Missing> {
+    let folder = install::folder().join("run/git");
+    let place = Place { listen: free_address(), upstream, folder };
+    make_empty(&place.folder)?;
+    let Started { version, process, key } = doorward::start_for_git(&place, program)?;
+    let target = Target { address: place.listen, key };
+    wait_until_it_listens(target.address).map_err(|error| format!("{error}; see {}", place.log().display()))?;
+    Ok(Running { version, target, process: Some(process) })
+}
+
+/// Waits for a server that was just started.
+pub(crate) fn wait_until_it_listens(address: SocketAddr) -> Result<(), Missing> {
+    let begin = Instant::now();
+    while let Err(error) = TcpStream::connect(address) {
+        if begin.elapsed() > START {
+            return Err(format!("nothing listens on {address} ({error})"));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
 fn wait_until_it_answers(place: &Place, started: Started) -> Result<Running, Missing> {
     let Started { version, mut process, key } = started;
     let target = Target { address: place.listen, key };
@@ -132,12 +155,13 @@ pub(crate) fn free_address() -> SocketAddr {
     listener.local_addr().expect("a bound socket has an address")
 }
 
-fn make_empty(folder: &Path) -> Result<(), Missing> {
+/// Makes a folder, without what was in it.
+pub(crate) fn make_empty(folder: &Path) -> Result<(), Missing> {
     let made = if folder.exists() { fs::remove_dir_all(folder) } else { Ok(()) };
     made.and_then(|()| fs::create_dir_all(folder)).map_err(|error| format!("{}: {error}", folder.display()))
 }
 
 /// A path as an argument.
-fn text(path: &Path) -> Result<&str, Missing> {
+pub(crate) fn text(path: &Path) -> Result<&str, Missing> {
     path.to_str().ok_or_else(|| format!("{} is no text", path.display()))
 }

@@ -15,7 +15,6 @@ pub(crate) struct Head {
     pub(crate) git_protocol: Option<String>,
     pub(crate) length: Option<usize>,
     pub(crate) chunked: bool,
-    pub(crate) expects_continue: bool,
     /// The sender will close the connection.
     pub(crate) close: bool,
 }
@@ -54,8 +53,6 @@ impl Head {
             self.content_encoding = Some(value.to_owned());
         } else if is("git-protocol") {
             self.git_protocol = Some(value.to_owned());
-        } else if is("expect") {
-            self.expects_continue = value.eq_ignore_ascii_case("100-continue");
         } else if is("connection") {
             self.close = value.eq_ignore_ascii_case("close");
         }

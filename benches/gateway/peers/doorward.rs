@@ -8,14 +8,39 @@ use super::{Place, Started, free_address, text};
 use crate::install::{self, Missing};
 use crate::upstream::REAL_KEY;
 
-/// The grant of the token.
+/// The grant of the token: every limit is counted, and none is met.
 const GRANT: &str = r#"
 [grants.bench]
 models = ["gpt-*"]
+budget = { tokens_per_day = 1000000000000, usd_per_day = 9000000.0 }
+rate = { requests_per_minute = 100000000 }
 "#;
 
+/// The same for git.
+const GIT_GRANT: &str = r#"
+[grants.bench]
+[[grants.bench.github]]
+repos = ["acme/*"]
+allow = ["read"]
+push = ["refs/heads/agent/*"]
+"#;
+
+/// In front of a model.
 pub(super) fn start(place: &Place, program: &Path) -> Result<Started, Missing> {
-    let config = place.write("doorward.toml", &config(place))?;
+    let upstream = place.upstream;
+    let lines = format!("kind = \"openai\"\nbase_url = \"http://{upstream}/v1\"\nmodels = [\"gpt-*\"]\n");
+    start_with(place, program, &(config(place) + &lines + GRANT))
+}
+
+/// In front of repositories.
+pub(super) fn start_for_git(place: &Place, program: &Path) -> Result<Started, Missing> {
+    let upstream = place.upstream;
+    let lines = format!("kind = \"github\"\nbase_url = \"http://{upstream}\"\ngit_url = \"http://{upstream}\"\n");
+    start_with(place, program, &(config(place) + &lines + GIT_GRANT))
+}
+
+fn start_with(place: &Place, program: &Path, config: &str) -> Result<Started, Missing> {
+    let config = place.write("doorward.toml", config)?;
     let doorward = |arguments: &[&str]| {
         let mut command = Command::new(program);
         command.args(arguments).args(["--config", &config]).current_dir(&place.folder);
@@ -32,9 +57,9 @@ pub(super) fn start(place: &Place, program: &Path) -> Result<Started, Missing> {
     })
 }
 
+/// Everything up to what is special about the upstream.
 fn config(place: &Place) -> String {
-    let Place { listen, upstream, .. } = place;
-    let admin = free_address();
+    let (listen, admin) = (place.listen, free_address());
     format!(
         r#"[gateway]
 listen = "{listen}"
@@ -42,12 +67,9 @@ admin_listen = "{admin}"
 database = "sqlite://gateway.db"
 
 [[gateway.upstreams]]
-name = "model"
-kind = "openai"
-base_url = "http://{upstream}/v1"
+name = "upstream"
 credential = {{ secret = "bench" }}
-models = ["gpt-*"]
-{GRANT}"#
+"#
     )
 }
 
