@@ -9,6 +9,7 @@ mod fallback;
 mod flow;
 mod git;
 mod github;
+mod github_app;
 mod http;
 mod limits;
 mod mcp;
@@ -20,5 +21,6 @@ mod refusals;
 #[path = "../rig/mod.rs"]
 #[allow(dead_code, reason = "each suite uses a part of it")]
 mod rig;
+mod seeing;
 mod streams;
 mod trouble;
