@@ -39,7 +39,7 @@ impl Client {
 
     pub fn args<S: AsRef<str>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
         for argument in arguments {
-            self.shown += argument.as_ref();
+            self.shown = format!("{} {}", self.shown, argument.as_ref());
             self.command.arg(argument.as_ref());
         }
         self
@@ -70,7 +70,8 @@ impl Client {
         drop(stdin);
         let output = tokio::time::timeout(LONGEST, child.wait_with_output()).await.expect("it ends in time").unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let said = Said { success: output.status.success(), stdout: text(&output.stdout), stderr: text(&output.stderr) };
+        let said =
+            Said { success: output.status.success(), stdout: text(&output.stdout), stderr: text(&output.stderr) };
         self.sees_no_real_key(&said);
         said
     }
@@ -82,15 +83,17 @@ impl Client {
 
     /// The same, with `input` on its standard input.
     pub async fn succeeds_on(self, input: &str) -> Said {
+        let shown = self.shown.clone();
         let said = self.run_on(input).await;
-        assert!(said.success, "{}\n{}", said.stdout, said.stderr);
+        assert!(said.success, "{shown}\n{}\n{}", said.stdout, said.stderr);
         said
     }
 
     /// Runs the program, which has to fail; what it says about that.
     pub async fn fails(self) -> String {
+        let shown = self.shown.clone();
         let said = self.run().await;
-        assert!(!said.success, "{}\n{}", said.stdout, said.stderr);
+        assert!(!said.success, "{shown}\n{}\n{}", said.stdout, said.stderr);
         said.stderr
     }
 

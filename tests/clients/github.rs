@@ -64,8 +64,14 @@ impl Hub {
             .with_state(self.clone())
     }
 
+    /// Issues are numbered from 1 here, pull requests from 101.
+    fn title(&self, number: usize) -> String {
+        let work = self.work.lock().unwrap();
+        if number > 100 { work.pulls[number - 101].clone() } else { work.issues[number - 1].clone() }
+    }
+
     fn issue(&self, number: usize) -> Value {
-        let title = self.work.lock().unwrap().issues[number - 1].clone();
+        let title = self.title(number);
         let url = format!("{}/repos/acme/widgets/issues/{number}", self.base);
         json!({
             "id": number, "node_id": format!("I_{number}"), "number": number, "title": title, "state": "open", "body": "It rattles",
@@ -76,7 +82,7 @@ impl Hub {
     }
 
     fn pull(&self, number: usize) -> Value {
-        let title = self.work.lock().unwrap().pulls[number - 101].clone();
+        let title = self.title(number);
         let url = format!("{}/repos/acme/widgets/pulls/{number}", self.base);
         let end = |name: &str| json!({"ref": name, "sha": "a".repeat(40), "label": format!("acme:{name}"), "user": self.user(), "repo": self.repository()});
         json!({

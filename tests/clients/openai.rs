@@ -69,13 +69,23 @@ async fn response(body: Bytes) -> Response {
     if asked["stream"] != true {
         return json_answer(whole);
     }
-    let delta = json!({"type": "response.output_text.delta", "sequence_number": 1, "item_id": "m1", "output_index": 0,
-        "content_index": 0, "delta": "Hello there", "logprobs": []});
-    let completed = json!({"type": "response.completed", "sequence_number": 2, "response": whole});
-    events([
-        format!("event: response.output_text.delta\ndata: {delta}\n\n"),
-        format!("event: response.completed\ndata: {completed}\n\n"),
-    ])
+    let mut begun = whole.clone();
+    (begun["status"], begun["output"], begun["usage"]) = (json!("in_progress"), json!([]), Value::Null);
+    let steps = [
+        json!({"type": "response.created", "response": begun}),
+        json!({"type": "response.output_item.added", "output_index": 0, "item": {"type": "message", "id": "m1",
+            "role": "assistant", "status": "in_progress", "content": []}}),
+        json!({"type": "response.content_part.added", "item_id": "m1", "output_index": 0, "content_index": 0,
+            "part": {"type": "output_text", "text": "", "annotations": []}}),
+        json!({"type": "response.output_text.delta", "item_id": "m1", "output_index": 0, "content_index": 0,
+            "delta": "Hello there", "logprobs": []}),
+        json!({"type": "response.completed", "response": whole}),
+    ];
+    events(steps.iter().enumerate().map(|(number, step)| {
+        let mut step = step.clone();
+        step["sequence_number"] = json!(number);
+        format!("event: {}\ndata: {step}\n\n", step["type"].as_str().unwrap())
+    }))
 }
 
 async fn stage(fake: &Fake) -> Stage {
@@ -120,6 +130,8 @@ async fn the_python_package_openai_does_what_the_grant_says() {
     assert_eq!(chats.len(), 3, "{chats:?}");
     assert_eq!(chats[0].json()["metadata"], json!({"unheard-of": "stays"}));
     let upload = &fake.heard_at(&Method::POST, "/v1/audio/transcriptions")[0];
-    assert!(upload.header("content-type").starts_with("multipart/form-data") && upload.text().contains("RIFF of a bell"));
+    assert!(
+        upload.header("content-type").starts_with("multipart/form-data") && upload.text().contains("RIFF of a bell")
+    );
     assert!(!stage.log().contains(REAL_KEY) && !stage.log().contains(&small));
 }

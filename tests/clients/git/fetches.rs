@@ -46,7 +46,8 @@ async fn a_long_conversation_is_compressed_by_git_and_passes() {
 async fn a_credential_helper_is_asked_once_the_gateway_asks() {
     let forge = Forge::open().await;
     let home = forge.stage.folder("home");
-    let helper = "credential.helper=!f() { test \"$1\" = get && echo username=x && echo \"password=$DOORWARD_TOKEN\"; }; f";
+    let helper =
+        "credential.helper=!f() { test \"$1\" = get && echo username=x && echo \"password=$DOORWARD_TOKEN\"; }; f";
     let clone = ["-c", helper, "clone", "--quiet", &forge.bare_url("widgets"), "copy"];
     forge.git(&home, &clone).env("DOORWARD_TOKEN", &forge.token).succeeds().await;
     let settings = std::fs::read_to_string(home.join("copy/.git/config")).unwrap();

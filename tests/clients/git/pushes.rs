@@ -39,7 +39,11 @@ async fn what_is_not_granted_is_refused_beside_its_ref() {
 
     for (arguments, ref_name, why) in [
         (&["push", "origin", "agent/x:main"][..], "main", "refs/heads/main on acme/widgets is not granted"),
-        (&["push", "--force", "origin", "agent/x~1:agent/x"], "agent/x", "refs/heads/agent/x on acme/widgets is not granted"),
+        (
+            &["push", "--force", "origin", "agent/x~1:agent/x"],
+            "agent/x",
+            "refs/heads/agent/x on acme/widgets is not granted",
+        ),
         (&["push", "origin", "--delete", "agent/x"], "agent/x", "refs/heads/agent/x on acme/widgets is not granted"),
         (&["push", "--force", "origin", "agent/x:refs/tags/v1"], "v1", "refs/tags/v1 on acme/widgets is not granted"),
         (&["push", "origin", "agent/x:refs/tags/v2"], "v2", "refs/tags/v2 on acme/widgets is not granted"),
@@ -55,7 +59,11 @@ async fn what_is_not_granted_is_refused_beside_its_ref() {
     assert_eq!(forge.upstream_ref("refs/heads/main"), Some(old));
     assert_eq!(forge.upstream_ref("refs/heads/agent/x"), Some(new));
     assert_eq!(forge.upstream_ref("refs/heads/agent/y"), None);
-    assert_eq!(forge.fake.heard_at(&Method::POST, "/acme/widgets.git/git-receive-pack").len(), pushed, "a push arrived");
+    assert_eq!(
+        forge.fake.heard_at(&Method::POST, "/acme/widgets.git/git-receive-pack").len(),
+        pushed,
+        "a push arrived"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,12 +84,17 @@ async fn a_large_push_is_probed_and_comes_in_chunks() {
     let copy = forge.clone("copy").await;
     copy.does(&["switch", "--quiet", "--create", "agent/large"]).await;
     // More than http.postBuffer (1 MiB) of what no compression makes smaller.
-    let noise: Vec<u8> = (0_u32..3 << 18).flat_map(|at| at.wrapping_mul(2_654_435_761).wrapping_pow(3).to_le_bytes()).collect();
+    let noise: Vec<u8> =
+        (0_u32..3 << 18).flat_map(|at| at.wrapping_mul(2_654_435_761).wrapping_pow(3).to_le_bytes()).collect();
     let new = copy.commit("large", &noise).await;
     copy.does(&["push", "--quiet", "origin", "agent/large"]).await;
     assert_eq!(forge.upstream_ref("refs/heads/agent/large"), Some(new));
     let heard = forge.fake.heard_at(&Method::POST, "/acme/widgets.git/git-receive-pack");
-    assert_eq!(heard.iter().map(|one| one.body.len() > 1 << 20).collect::<Vec<_>>(), [false, true], "a probe and the push");
+    assert_eq!(
+        heard.iter().map(|one| one.body.len() > 1 << 20).collect::<Vec<_>>(),
+        [false, true],
+        "a probe and the push"
+    );
     assert_eq!(&heard[0].body[..], b"0000");
     forge.fake.heard_the_real_key_alone();
 }
@@ -113,7 +126,8 @@ async fn a_push_that_needs_a_human_waits_and_lands() {
 /// The id of the one held request.
 async fn held(forge: &Forge) -> String {
     wait_for("the push to be held", async || {
-        let listed: Value = serde_json::from_str(&forge.stage.doorward(&["approvals", "list", "--json"]).await).unwrap();
+        let listed: Value =
+            serde_json::from_str(&forge.stage.doorward(&["approvals", "list", "--json"]).await).unwrap();
         let only = listed["approvals"].as_array().unwrap().first()?;
         assert!(only.to_string().contains("refs/heads/release/"), "{only}");
         only["id"].as_str().map(str::to_owned)

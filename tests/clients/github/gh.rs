@@ -65,7 +65,8 @@ async fn gh_does_what_the_grant_says() {
     assert!(merged.contains("pulls:merge on acme/widgets is not granted to this token"), "{merged}");
     let merged = gh.run(&["api", "--method", "PUT", "repos/acme/widgets/pulls/101/merge"]).fails().await;
     assert!(merged.contains("pulls:merge on acme/widgets is not granted to this token"), "{merged}");
-    let elsewhere = gh.run(&["issue", "list", "--repo", &format!("{}/acme/gadgets", gh.stage.authority())]).fails().await;
+    let elsewhere =
+        gh.run(&["issue", "list", "--repo", &format!("{}/acme/gadgets", gh.stage.authority())]).fails().await;
     assert!(elsewhere.contains("read on acme/gadgets is not granted to this token"), "{elsewhere}");
 
     fake.heard_the_real_key_alone();
@@ -73,6 +74,9 @@ async fn gh_does_what_the_grant_says() {
     assert!(!fake.heard_at(&Method::POST, "/graphql").iter().any(|one| one.text().contains("gadgets")));
     let work = hub.work.lock().unwrap();
     assert_eq!(work.issues, ["The first", "The second", "The third", "Squeaks"]);
-    assert_eq!((&work.comments[..], &work.pulls[..]), (&["It squeaks, too".to_owned()][..], &["Oil it".to_owned()][..]));
+    assert_eq!(
+        (&work.comments[..], &work.pulls[..]),
+        (&["It squeaks, too".to_owned()][..], &["Oil it".to_owned()][..])
+    );
     assert!(!gh.stage.log().contains(REAL_KEY) && !gh.stage.log().contains(&gh.token));
 }

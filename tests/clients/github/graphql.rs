@@ -38,7 +38,7 @@ fn repository(hub: &Hub, query: &str, variables: &Value) -> Value {
     } else if asks("pullRequest(") {
         json!({"pullRequest": pull(hub, number("pr_number"))})
     } else if asks("headRefName: $headRefName") {
-        // Whether there is one for this branch already.
+        // Is there one for this branch already?
         json!({"pullRequests": list(Vec::new()), "defaultBranchRef": {"name": "main"}})
     } else if asks("pullRequests(") {
         json!({"pullRequests": list((101..101 + pulls).map(|number| pull(hub, number)).collect())})
@@ -67,7 +67,7 @@ fn mutation(hub: &Hub, query: &str, input: &Value) -> Value {
     } else {
         work.comments.push(text("body"));
         let url = "https://hub.example/acme/widgets/issues/1#issuecomment-1";
-        json!({"addComment": {"commentEdge": {"node": {"id": "IC_1", "url": url}}}})
+        json!({"addComment": {"commentEdge": {"node": {"url": url}}}})
     }
 }
 
@@ -78,7 +78,9 @@ fn nodes(ids: &Value) -> Value {
         match id.as_str().unwrap().split_once('_').map(|(kind, _)| kind) {
             Some("R") => json!({"__typename": "Repository", "nameWithOwner": "acme/widgets"}),
             Some("I") => json!({"__typename": "Issue", "repository": named}),
-            Some("PR") => json!({"__typename": "PullRequest", "repository": named, "headRefName": "agent/x", "headRepository": named}),
+            Some("PR") => {
+                json!({"__typename": "PullRequest", "repository": named, "headRefName": "agent/x", "headRepository": named})
+            }
             _ => Value::Null,
         }
     };
@@ -86,7 +88,7 @@ fn nodes(ids: &Value) -> Value {
 }
 
 fn issue(hub: &Hub, number: usize) -> Value {
-    let title = hub.work.lock().unwrap().issues[number - 1].clone();
+    let title = hub.title(number);
     let none = json!({"nodes": [], "totalCount": 0});
     json!({
         "__typename": "Issue", "id": format!("I_{number}"), "number": number, "title": title, "state": "OPEN", "body": "It rattles",
@@ -97,7 +99,7 @@ fn issue(hub: &Hub, number: usize) -> Value {
 }
 
 fn pull(hub: &Hub, number: usize) -> Value {
-    let title = hub.work.lock().unwrap().pulls[number - 101].clone();
+    let title = hub.title(number);
     json!({
         "id": format!("PR_{number}"), "number": number, "title": title, "state": "OPEN", "mergeable": "MERGEABLE",
         "url": format!("https://hub.example/acme/widgets/pull/{number}"), "mergeStateStatus": "CLEAN", "isDraft": false,

@@ -31,7 +31,8 @@ pub async fn repository(State(hub): State<Hub>) -> Json<Value> {
 
 pub async fn issues(State(hub): State<Hub>, Query(Page { page }): Query<Page>) -> Response {
     let count = hub.work.lock().unwrap().issues.len();
-    let shown: Vec<Value> = (1..=count).skip((page - 1) * PER_PAGE).take(PER_PAGE).map(|number| hub.issue(number)).collect();
+    let shown: Vec<Value> =
+        (1..=count).skip((page - 1) * PER_PAGE).take(PER_PAGE).map(|number| hub.issue(number)).collect();
     let link = |page: usize, rel: &str| format!("<{}/repositories/1/issues?page={page}>; rel=\"{rel}\"", hub.base);
     let last = count.div_ceil(PER_PAGE);
     let link = match page {

@@ -49,8 +49,11 @@ async def main():
         async with connect(os.environ["OTHER_TOKEN"]) as client:
             await client.list_tools()
         raise SystemExit("a server that is not granted answered")
-    except* MCPError as errors:
-        assert "not granted" in str(errors.exceptions[0]), errors.exceptions
+    except ExceptionGroup as group:
+        error = group
+        while isinstance(error, ExceptionGroup):
+            [error] = error.exceptions
+        assert "the MCP server `everything` is not granted to this token" in str(error), group
 
 
 asyncio.run(main())

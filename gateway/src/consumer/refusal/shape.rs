@@ -11,10 +11,14 @@ pub(super) fn body(wire: Wire, status: StatusCode, code: &str, message: &str) ->
         Wire::OpenAi => openai(status, code, message).to_string(),
         Wire::Anthropic => anthropic(status, message).to_string(),
         // https://docs.github.com/rest/using-the-rest-api/troubleshooting-the-rest-api; GraphQL clients read `errors`.
-        Wire::Github => json!({
-            "message": message, "status": status.as_str(), "code": code, "errors": [{ "message": message, "type": code.to_uppercase() }],
-        })
-        .to_string(),
+        Wire::Github => {
+            // By these words clients tell a bad token from the rest.
+            let short = if status == StatusCode::UNAUTHORIZED { "Bad credentials" } else { message };
+            json!({
+                "message": short, "status": status.as_str(), "code": code, "errors": [{ "message": message, "type": code.to_uppercase() }],
+            })
+            .to_string()
+        }
         // git shows the lines of a plain text after `remote:`.
         Wire::Git => format!("{message}\n"),
         // JSON-RPC 2.0, section 5.1: an error that is not of one request has no id.
@@ -71,6 +75,9 @@ mod tests {
         assert_eq!(read(Wire::OpenAi)["error"]["message"], "no \"x\"");
         assert_eq!(read(Wire::Anthropic)["error"]["type"], "permission_error");
         assert_eq!(read(Wire::Github)["message"], "no \"x\"");
+        let unknown = body(Wire::Github, StatusCode::UNAUTHORIZED, "invalid_api_key", "expired");
+        let unknown: Value = serde_json::from_str(&unknown).unwrap();
+        assert_eq!((&unknown["message"], &unknown["errors"][0]["message"]), (&"Bad credentials".into(), &"expired".into()));
         assert_eq!(read(Wire::Mcp)["error"]["message"], "no \"x\"");
         assert_eq!(body(Wire::Git, StatusCode::FORBIDDEN, "not_granted", "no"), "no\n");
     }
