@@ -44,7 +44,7 @@ async fn start() -> Held {
     let github_rules = json!([{ "repos": ["acme/*"], "allow": ["read", "pulls:write"], "approve": ["pulls:merge"] }]);
     let grants = serde_json::from_value(json!({ "merger": { "github": github_rules } })).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let environment: Environment = Arc::new(|_: &str| Some(KEY.to_owned()));
+    let environment: Environment = Arc::new(|name: &str| (name == "KEY").then(|| KEY.to_owned()));
     let clock = ManualClock::new(Timestamp::from_millis(1_700_000_000_000));
     let gateway = open(folder.path(), config(&[upstream]), grants, environment, clock.clone()).await.unwrap();
     tokio::spawn({
@@ -160,5 +160,22 @@ async fn a_revoked_token_takes_its_held_merge_with_it() {
         }
     })
     .await;
+    assert_eq!(held.arrived().await, 0);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_withdraws_its_held_merge() {
+    let held = start().await;
+    let merging = held.merge();
+    let shown = held.waiting().await;
+    merging.abort();
+    soon(async {
+        while held.admin(client().get(held.url(""))).await.1["approvals"] != json!([]) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let (status, answer) = held.answer(&shown["id"], json!({ "answer": "approve", "by": "you" })).await;
+    assert_eq!(status, 409, "{answer}");
     assert_eq!(held.arrived().await, 0);
 }

@@ -16,13 +16,22 @@ async fn open(folder: &std::path::Path, config: GatewayConfig, grants: Grants) -
 }
 
 #[tokio::test]
-async fn a_grant_that_this_version_cannot_enforce_stops_the_start() {
-    let folder = tempfile::tempdir().unwrap();
-    let budget: Grants =
-        serde_json::from_value(json!({ "coder": { "models": ["*"], "budget": { "usd_per_day": 5.0 } } })).unwrap();
-    let error = open(folder.path(), config(&[]), budget).await.err().unwrap().to_string();
-    assert!(error.contains("grants.coder.budget is not supported by this version yet"), "{error}");
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
+async fn a_grant_that_could_not_be_enforced_as_it_is_written_stops_the_start_before_anything_is_made() {
+    for (grant, part) in [
+        (json!({ "http": [{ "upstream": "wether", "allow": ["GET /**"] }] }), "names `wether`, which is no upstream"),
+        (json!({ "mcp": [{ "upstream": "up", "tools": ["*"] }] }), "names `up`, which is no upstream of kind mcp"),
+        (json!({ "github": [{ "repos": ["acme/*"], "allow": ["issue:write"] }] }), "`issue:write`"),
+        (json!({ "paths": ["/v2/**"] }), "it has to begin with /v1/"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let grants: Grants = serde_json::from_value(json!({ "coder": grant })).unwrap();
+        let upstreams = config(&[openai("up", rig::nobody().await)]);
+        let error = open(folder.path(), upstreams, grants).await.err().unwrap().to_string();
+        assert!(error.contains("grant `coder`") && error.contains(part), "{error}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
+    }
+    let misspelt = serde_json::from_value::<Grants>(json!({ "coder": { "budget": { "usd_per_dya": 5.0 } } }));
+    assert!(misspelt.unwrap_err().to_string().contains("usd_per_dya"));
 }
 
 #[tokio::test]

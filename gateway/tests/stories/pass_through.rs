@@ -25,24 +25,23 @@ async fn a_request_body_reaches_the_upstream_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn an_upstream_is_asked_not_to_compress_and_an_answer_reaches_the_client_byte_for_byte_even_so() {
+async fn an_answer_reaches_the_client_byte_for_byte() {
     let upstream = RawUpstream::start().await;
     let rig = Rig::start(&[openai("up", upstream.address())]).await;
     let token = rig.token("default").await;
     let sent = tokio::spawn(rig.chat(&token, "gpt-5").header("accept-encoding", "gzip, zstd").send());
     let mut call = soon(upstream.call()).await;
-    assert_eq!(call.header("accept-encoding"), Some("identity"));
+    assert_eq!(call.header("accept-encoding"), Some("identity"), "what is compressed cannot be searched");
     assert_eq!(call.head.matches("accept-encoding").count(), 1);
     let body: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     let head = format!(
-        "HTTP/1.1 203 Non-Authoritative Information\r\ncontent-encoding: gzip\r\nx-request-id: r1\r\ncontent-length: {}\r\n\r\n",
+        "HTTP/1.1 203 Non-Authoritative Information\r\nx-request-id: r1\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     call.send(head.as_bytes()).await;
     call.send(&body).await;
     let answer = soon(sent).await.unwrap().unwrap();
     assert_eq!(answer.status(), 203);
-    assert_eq!(answer.headers()["content-encoding"], "gzip");
     assert_eq!(answer.headers()["x-request-id"], "r1");
     assert_eq!(answer.headers()["content-length"], "100000");
     assert_eq!(Sha256::digest(soon(answer.bytes()).await.unwrap()), Sha256::digest(&body));

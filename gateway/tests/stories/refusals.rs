@@ -173,7 +173,6 @@ async fn a_path_that_is_not_in_the_table_is_refused_with_a_sentence() {
         ("POST", "/v1/files", 403, "not_granted"),
         ("POST", "/v1/audio/transcriptions", 415, "unsupported_media_type"),
         ("POST", "/v1/images/generations", 415, "unsupported_media_type"),
-        ("GET", "/http/weather/v1/today", 403, "not_granted"),
         ("GET", "/v1/chat/completions", 405, "method_not_allowed"),
         ("DELETE", "/v1/models/gpt-5", 405, "method_not_allowed"),
         ("GET", "/nowhere", 404, "not_found"),
@@ -184,6 +183,38 @@ async fn a_path_that_is_not_in_the_table_is_refused_with_a_sentence() {
         let request = rig.client.request(method.parse().unwrap(), rig.url(path)).bearer_auth(&token);
         assert_eq!(error(request.send().await.unwrap(), status).await["code"], code, "{method} {path}");
     }
+    assert_eq!(heard(&server).await, 0);
+}
+
+#[tokio::test]
+async fn a_refusal_has_the_shape_that_the_client_of_its_path_reads() {
+    let (rig, server) = rig().await;
+    let token = rig.token("all").await;
+    for (path, key, part) in [
+        ("/v1/files", "/error/message", "this path is not granted"),
+        ("/anthropic/v1/files", "/error/message", "this path is not granted"),
+        ("/api/v3/repos/acme/widgets", "/message", "is not granted to this token"),
+        ("/mcp/memory", "/error/message", "the MCP server `memory` is not granted"),
+        ("/http/weather/v1/today", "/error/message", "`GET /v1/today` of upstream `weather` is not granted"),
+    ] {
+        let answer = rig.client.get(rig.url(path)).bearer_auth(&token).send().await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["content-type"]),
+            (403, &"application/json".parse().unwrap())
+        );
+        let body: Value = answer.json().await.unwrap();
+        assert!(
+            body.pointer(key).and_then(Value::as_str).is_some_and(|message| message.contains(part)),
+            "{path}: {body}"
+        );
+    }
+    let git = rig.client.get(rig.url("/git/acme/widgets.git/info/refs?service=git-upload-pack")).bearer_auth(&token);
+    let answer = git.send().await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["content-type"]),
+        (403, &"text/plain; charset=utf-8".parse().unwrap())
+    );
+    assert_eq!(answer.text().await.unwrap(), "read on acme/widgets is not granted to this token\n");
     assert_eq!(heard(&server).await, 0);
 }
 

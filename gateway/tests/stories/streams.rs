@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doorward_gateway::{ConsumerName, Ending};
+use doorward_gateway::{AuditFilter, ConsumerName, Ending};
 use tokio::time::{Instant, timeout};
 
 use crate::rig::{HOUR, RawCall, RawUpstream, Rig, error, openai, soon};
@@ -135,7 +135,7 @@ async fn a_stop_lets_calls_end_cuts_the_rest_and_loses_no_row() {
     let (consumer, client, token) = (rig.url("/v1/chat/completions"), rig.client.clone(), rig.token("default").await);
     let folder = soon(rig.stop()).await;
     assert!(soon(answer.chunk()).await.is_err());
-    let rows = audit.list(None, 10).await.unwrap();
+    let rows = audit.list(&AuditFilter::default(), 10).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.ending).collect::<Vec<_>>(), [Ending::Cut]);
     let late = client.post(consumer).bearer_auth(token).send().await.unwrap();
     assert_eq!(error(late, 503).await["code"], "gateway_unavailable");

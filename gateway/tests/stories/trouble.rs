@@ -1,10 +1,14 @@
 //! Upstreams in trouble.
 
+use std::io::Write;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use doorward_gateway::Ending;
 use doorward_gateway::config::HumanDuration;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::json;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -96,35 +100,58 @@ async fn other_errors_of_an_upstream_pass_as_they_are() {
 }
 
 #[tokio::test]
-async fn an_error_that_mentions_the_credential_is_withheld() {
-    let (mentions, large) = ("mentions its credential", "is larger than 64KB");
+async fn in_an_error_that_mentions_the_credential_it_is_overwritten_and_all_else_stays() {
     let encoded = STANDARD.encode(format!("user:{KEY}"));
-    for (status, body, why) in [
-        (400, format!("wrong key: {KEY}"), mentions),
-        (500, format!(r#"{{"headers":["Basic {encoded}"]}}"#), mentions),
-        (403, format!("{KEY}{}", "a".repeat(64 << 10)), large),
-    ] {
-        let (rig, _server) = answering(ResponseTemplate::new(status).set_body_string(body)).await;
+    let body = format!(r#"{{"error":"wrong key: {KEY}","headers":["Basic {encoded}"],"id":7}}"#);
+    for status in [400, 403, 500] {
+        let (rig, _server) = answering(ResponseTemplate::new(status).set_body_string(&body)).await;
         let token = rig.token("default").await;
-        let error = error(rig.chat(&token, "gpt-5").send().await.unwrap(), status).await;
-        assert_eq!(error["message"], format!("the error of upstream `up` {why} and is withheld"));
-        assert_eq!(error["code"], "upstream_error_withheld");
-        let row = rig.audit_row().await;
-        assert_eq!((row.status, row.reason.as_deref()), (status, Some("upstream_error_withheld")));
+        let answer = rig.chat(&token, "gpt-5").send().await.unwrap();
+        assert_eq!(answer.status(), status);
+        let text = answer.text().await.unwrap();
+        assert_eq!(text.len(), body.len());
+        assert!(
+            text.starts_with(&format!(r#"{{"error":"wrong key: {}","headers":["Basic "#, "*".repeat(KEY.len()))),
+            "{text}"
+        );
+        assert!(text.ends_with(r#""],"id":7}"#) && !text.contains(&encoded[8..24]), "{text}");
     }
 }
 
+fn gzipped(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
 #[tokio::test]
-async fn a_compressed_error_is_withheld_unless_there_is_no_credential_in_it_to_find() {
-    let answer = || ResponseTemplate::new(500).set_body_string("as it came").insert_header("content-encoding", "gzip");
-    let (rig, server) = answering(answer()).await;
+async fn an_answer_that_comes_compressed_is_decompressed_and_searched() {
+    let answer =
+        |bytes: Vec<u8>| ResponseTemplate::new(500).set_body_bytes(bytes).insert_header("content-encoding", "gzip");
+    let (rig, _server) = answering(answer(gzipped(&format!("as it came, but for {KEY}")))).await;
     let token = rig.token("default").await;
-    let error = error(rig.chat(&token, "gpt-5").send().await.unwrap(), 500).await;
-    assert!(error["message"].as_str().unwrap().contains("is compressed"), "{error}");
-    let keyless = Rig::start(&[json!({ "name": "up", "kind": "openai", "base_url": server.uri() })]).await;
-    let token = keyless.token("default").await;
-    let answer = keyless.chat(&token, "gpt-5").send().await.unwrap();
-    assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (500, "as it came"));
+    let received = rig.chat(&token, "gpt-5").send().await.unwrap();
+    assert_eq!(received.status(), 500);
+    assert!(!received.headers().contains_key("content-encoding") && !received.headers().contains_key("content-length"));
+    assert_eq!(received.text().await.unwrap(), format!("as it came, but for {}", "*".repeat(KEY.len())));
+}
+
+#[tokio::test]
+async fn what_does_not_decompress_is_not_passed_on() {
+    let (rig, _server) =
+        answering(ResponseTemplate::new(200).set_body_string("no gzip").insert_header("content-encoding", "gzip"))
+            .await;
+    let token = rig.token("default").await;
+    let whole = async { rig.chat(&token, "gpt-5").send().await?.bytes().await };
+    assert!(whole.await.is_err(), "it must not look whole");
+    assert_eq!(rig.audit_row().await.ending, Ending::UpstreamBroke);
+    for coding in ["br", "gzip, br", "zstd"] {
+        let unknown = ResponseTemplate::new(200).set_body_string(KEY).insert_header("content-encoding", coding);
+        let (rig, _server) = answering(unknown).await;
+        let token = rig.token("default").await;
+        let error = error(rig.chat(&token, "gpt-5").send().await.unwrap(), 502).await;
+        assert!(error["message"].as_str().unwrap().contains("asked not to be"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use doorward_base::{ManualClock, Random, Timestamp};
 use doorward_gateway::config::{GatewayConfig, Grants};
-use doorward_gateway::{AuditRow, ConsumerName, Credential, Environment, Gateway, OpenError, SecretName};
+use doorward_gateway::{AuditFilter, AuditRow, ConsumerName, Credential, Environment, Gateway, OpenError, SecretName};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 /// The real key of upstreams named in [`openai`].
 pub(crate) const KEY: &str = "sk-real-hunter2";
+/// Another one, in the variable `KEY_2`.
+pub(crate) const KEY_2: &str = "sk-real-second-4711";
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 pub(crate) struct Rig {
@@ -67,20 +69,31 @@ impl Rig {
     }
 
     pub(crate) async fn start_with(config: GatewayConfig) -> Self {
-        Self::run(config, tempfile::tempdir().unwrap()).await
+        Self::run(config, grants(), tempfile::tempdir().unwrap()).await
+    }
+
+    /// Starts with a grant of one's own, called `mine`.
+    pub(crate) async fn granting(upstreams: &[Value], grant: &Value) -> Self {
+        Self::granting_with(config(upstreams), grant).await
+    }
+
+    pub(crate) async fn granting_with(config: GatewayConfig, grant: &Value) -> Self {
+        let grants = serde_json::from_value(json!({ "mine": grant, "nothing": {} })).unwrap();
+        Self::run(config, grants, tempfile::tempdir().unwrap()).await
     }
 
     /// Starts on what an earlier gateway left behind.
     pub(crate) async fn start_in(folder: tempfile::TempDir) -> Self {
-        Self::run(config(&[]), folder).await
+        Self::run(config(&[]), grants(), folder).await
     }
 
-    async fn run(config: GatewayConfig, folder: tempfile::TempDir) -> Self {
-        let environment = Arc::new(Mutex::new(HashMap::from([("KEY".to_owned(), KEY.to_owned())])));
+    async fn run(config: GatewayConfig, grants: Grants, folder: tempfile::TempDir) -> Self {
+        let variables = [("KEY", KEY), ("KEY_2", KEY_2)].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let environment = Arc::new(Mutex::new(HashMap::from(variables)));
         let reads = environment.clone();
         let read: Environment = Arc::new(move |name: &str| reads.lock().unwrap().get(name).cloned());
         let clock = ManualClock::new(Timestamp::from_millis(1_700_000_000_000));
-        let gateway = open(folder.path(), config, grants(), read, clock.clone()).await.unwrap();
+        let gateway = open(folder.path(), config, grants, read, clock.clone()).await.unwrap();
         let stop = CancellationToken::new();
         let running = tokio::spawn({
             let (gateway, stop) = (gateway.clone(), stop.clone());
@@ -92,9 +105,18 @@ impl Rig {
     }
 
     pub(crate) async fn token(&self, grant: &str) -> String {
-        let consumer = ConsumerName::new("alice").unwrap();
+        self.token_of("alice", grant).await
+    }
+
+    pub(crate) async fn token_of(&self, consumer: &str, grant: &str) -> String {
+        let consumer = ConsumerName::new(consumer).unwrap();
         let minted = self.gateway.tokens().mint(consumer, vec![grant.to_owned()], HOUR).await.unwrap();
         minted.token.expose().to_owned()
+    }
+
+    /// A token of the consumer `alice` for the grant `mine`.
+    pub(crate) async fn mine(&self) -> String {
+        self.token("mine").await
     }
 
     pub(crate) async fn set_secret(&self, name: &str, value: &str) {
@@ -117,6 +139,24 @@ impl Rig {
         self.post(token, "chat/completions", json!({ "model": model, "messages": [] }).to_string())
     }
 
+    /// Asks the admin interface.
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
+        let request = self.client.request(method.parse().unwrap(), format!("http://{}{path}", self.admin));
+        let answer = request.bearer_auth(self.admin_token()).body(body).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json().await.unwrap())
+    }
+
+    /// Sends bytes as they stand on a connection of their own, and gives all that comes back until it is closed.
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = TcpStream::connect(self.consumer).await.unwrap();
+        // A server that refuses early may close while it is still written to.
+        let _ = stream.write_all(bytes).await;
+        let mut answer = Vec::new();
+        let _ = soon(stream.read_to_end(&mut answer)).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
     pub(crate) fn admin_token(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("admin.token")).unwrap().trim().to_owned()
     }
@@ -129,7 +169,7 @@ impl Rig {
     /// That many rows of the audit log, newest first, once they are there.
     pub(crate) async fn audit_rows(&self, count: usize) -> Vec<AuditRow> {
         for _ in 0..500 {
-            let rows = self.gateway.audit().list(None, 1000).await.unwrap();
+            let rows = self.gateway.audit().list(&AuditFilter::default(), 1000).await.unwrap();
             assert!(rows.len() <= count, "{rows:?}");
             if rows.len() == count {
                 return rows;
@@ -208,18 +248,39 @@ impl RawCall {
         self.stream.flush().await.unwrap();
     }
 
+    /// Answers with 200 and a JSON body, and wants no other request on this connection.
+    pub(crate) async fn answer(&mut self, body: &str) {
+        let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\n";
+        self.send(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await;
+    }
+
     /// Begins to answer with a stream of events.
     pub(crate) async fn begin_events(&mut self) {
         self.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n").await;
     }
 
     /// Sends a chunk of the stream.
-    pub(crate) async fn send_chunk(&mut self, text: &str) {
-        self.send(format!("{:x}\r\n{text}\r\n", text.len()).as_bytes()).await;
+    pub(crate) async fn send_chunk(&mut self, chunk: impl AsRef<[u8]>) {
+        let chunk = chunk.as_ref();
+        self.send(&[format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat()).await;
     }
 
     pub(crate) async fn end_events(&mut self) {
         self.send(b"0\r\n\r\n").await;
+    }
+
+    /// Sends chunks for as long as the other side takes them, and at most `most` bytes; how many bytes it took.
+    pub(crate) async fn fill(&mut self, chunk: &[u8], most: usize) -> usize {
+        let framed = [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat();
+        let mut taken = 0;
+        while taken < most {
+            let sent = tokio::time::timeout(Duration::from_millis(500), self.stream.write_all(&framed)).await;
+            if !matches!(sent, Ok(Ok(()))) {
+                break;
+            }
+            taken += chunk.len();
+        }
+        taken
     }
 
     /// Waits until the other side has closed the connection.
