@@ -44,6 +44,12 @@ impl ConsumerToken {
         if checksum(body) == sum { Ok(Self(text.into())) } else { Err(MalformedToken) }
     }
 
+    /// Whether a well-formed token stands anywhere in the bytes.
+    pub(crate) fn is_in(bytes: &[u8]) -> bool {
+        let text = |window| std::str::from_utf8(window).is_ok_and(|text| Self::parse(text).is_ok());
+        bytes.windows(LENGTH).any(|window| window.starts_with(PREFIX.as_bytes()) && text(window))
+    }
+
     /// The token itself, to hand to its consumer once.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
@@ -104,6 +110,15 @@ mod tests {
     #[test]
     fn the_checksum_is_fixed_for_scanners_that_know_it() {
         assert_eq!(checksum("dw_000000000000000000000000000000000000"), "4Wduhm");
+    }
+
+    #[test]
+    fn a_token_is_seen_between_other_bytes() {
+        let token = ConsumerToken::generate(&Random::seeded(1));
+        for text in [token.expose().to_owned(), format!("dw_x{}y", token.expose()), format!("\u{e9}{}", token.expose())] {
+            assert!(ConsumerToken::is_in(text.as_bytes()), "{text}");
+        }
+        assert!(!ConsumerToken::is_in(&token.expose().as_bytes()[..44]) && !ConsumerToken::is_in(b""));
     }
 
     proptest! {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use doorward_redaction::Secrets;
+use secrecy::zeroize::Zeroizing;
 
 use crate::config::UpstreamConfig;
 use crate::credential::Credential;
@@ -82,5 +83,9 @@ impl Compiled {
 }
 
 fn secrets_of(known: &[Credential], more: &[Credential]) -> Secrets {
-    Secrets::new(known.iter().chain(more).map(|credential| credential.expose().as_bytes()))
+    let all = || known.iter().chain(more).map(Credential::expose);
+    // Names of headers are passed on in lower case.
+    let in_a_name = |secret: &&str| secret.bytes().any(|byte| byte.is_ascii_uppercase()) && !secret.contains('\n');
+    let folded: Vec<_> = all().filter(in_a_name).map(|secret| Zeroizing::new(secret.to_ascii_lowercase())).collect();
+    Secrets::new(all().chain(folded.iter().map(|secret| secret.as_str())).map(str::as_bytes))
 }

@@ -7,6 +7,7 @@ use super::refusal::Refusal;
 use crate::config::UpstreamKind;
 use crate::credentials::keys::Taken;
 use crate::policy::Permit;
+use crate::token::ConsumerToken;
 
 /// Headers of a caller, without anything that is a credential or belongs to the connection.
 #[derive(Debug)]
@@ -39,7 +40,8 @@ pub(crate) fn strip(headers: &HeaderMap) -> Stripped {
     let named = named_by_connection(headers);
     let mut kept = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {
-        if !is_of_the_connection(name) && !is_of_the_caller(name) && !names(&named, name) {
+        let of_the_caller = is_of_the_caller(name) || ConsumerToken::is_in(value.as_bytes());
+        if !is_of_the_connection(name) && !of_the_caller && !names(&named, name) {
             kept.append(name, value.clone());
         }
     }
@@ -135,6 +137,16 @@ fn pass_query(permit: &Permit, query: Option<&str>, url: &mut Url) -> Result<(),
     if let Some((name, _)) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| ours(name)) {
         return Err(Refusal::QueryIsOurs(name.into_owned()));
     }
+    if form_urlencoded::parse(query.as_bytes()).any(|(name, value)| is_credential(&name, &value)) {
+        return Err(Refusal::QueryHoldsCredential);
+    }
     url.set_query(Some(query));
     Ok(())
+}
+
+/// Bytes of a query are not taken out of it, so what would have to be is refused. `key` and `token` name other things as often.
+fn is_credential(name: &str, value: &str) -> bool {
+    let named = ["access_token", "api_key", "api-key", "apikey", "auth_token", "client_secret", "authorization"];
+    named.iter().any(|credential| credential.eq_ignore_ascii_case(name))
+        || [name, value].iter().any(|text| ConsumerToken::is_in(text.as_bytes()))
 }

@@ -61,6 +61,8 @@ pub(crate) enum Refusal {
     WrongMethod { expected: Method },
     #[error("the query names `{0}`, which the gateway sets itself")]
     QueryIsOurs(String),
+    #[error("the query holds a credential: the gateway puts in its own, send yours in `Authorization` alone")]
+    QueryHoldsCredential,
 
     #[error("the request body is larger than {0}")]
     TooLarge(ByteSize),
@@ -173,6 +175,7 @@ impl Refusal {
             Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
             Self::MediaType | Self::FormType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
             Self::QueryIsOurs(_)
+            | Self::QueryHoldsCredential
             | Self::UnreadableBody(_)
             | Self::UnreadablePush { .. }
             | Self::BodyBrokeOff

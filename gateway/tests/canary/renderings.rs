@@ -10,7 +10,7 @@ pub(crate) fn of(secret: &str) -> Vec<(String, Vec<u8>)> {
     let mut all: Vec<(String, Vec<u8>)> =
         texts(secret).into_iter().map(|(name, text)| (name.to_owned(), text.into_bytes())).collect();
     for before in 0..3 {
-        let text = [&b"u:"[..before.min(2)], secret.as_bytes(), b"tail"].concat();
+        let text = [&b"u:"[..before.min(2)], secret.as_bytes(), b"z"].concat();
         for (name, encoded) in [
             ("base64", STANDARD.encode(&text)),
             ("base64 without padding", STANDARD_NO_PAD.encode(&text)),
