@@ -116,6 +116,7 @@ fn mcp_uses(head: &Parts, body: &[u8]) -> Result<mcp::Uses, Refusal> {
         return if body.is_empty() { Ok(mcp::Uses::default()) } else { Err(Refusal::MediaType) };
     }
     check_json(&head.headers)?;
+    mcp::check_headers(&head.headers, body)?;
     mcp::Uses::read(body)
 }
 

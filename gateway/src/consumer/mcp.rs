@@ -5,6 +5,9 @@ mod list;
 
 use std::borrow::Cow;
 
+use axum::http::{HeaderMap, HeaderValue};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -84,6 +87,44 @@ impl Uses {
     }
 }
 
+/// From version 2026-07-28 on headers repeat what the body says, for those on the way that do not read it. Who says two things
+/// could have one of them decided on and the other one done.
+pub(crate) fn check_headers(headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
+    #[derive(Deserialize)]
+    struct Said {
+        method: Option<String>,
+        #[serde(default)]
+        params: Params,
+    }
+    #[derive(Default, Deserialize)]
+    struct Params {
+        name: Option<serde_json::Value>,
+        uri: Option<serde_json::Value>,
+    }
+    if !headers.contains_key("mcp-method") && !headers.contains_key("mcp-name") {
+        return Ok(());
+    }
+    let said: Said = serde_json::from_slice(body).map_err(unreadable)?;
+    let named = said.params.name.or(said.params.uri);
+    let named = named.as_ref().and_then(serde_json::Value::as_str);
+    for (header, in_body) in [("mcp-method", said.method.as_deref()), ("mcp-name", named)] {
+        let mut values = headers.get_all(header).into_iter().map(decoded);
+        if !values.all(|value| value.as_deref() == in_body) {
+            return Err(unreadable(format_args!("the header `{header}` says something else than the body")));
+        }
+    }
+    Ok(())
+}
+
+/// What is not printable ASCII stands in base64.
+fn decoded(value: &HeaderValue) -> Option<String> {
+    let text = value.to_str().ok()?;
+    match text.strip_prefix("=?base64?").and_then(|text| text.strip_suffix("?=")) {
+        Some(encoded) => String::from_utf8(STANDARD.decode(encoded).ok()?).ok(),
+        None => Some(text.to_owned()),
+    }
+}
+
 fn read_message(text: &str) -> Result<(Use, bool), Refusal> {
     refuse_lookalikes(text, &["jsonrpc", "method", "params", "result", "error", "id"])?;
     let message: Message<'_> = serde_json::from_str(text).map_err(unreadable)?;
@@ -110,7 +151,9 @@ fn read_use(method: &str, params: &str) -> Result<Use, Refusal> {
         checked(located.uri)
     };
     Ok(match method {
+        // `server/discover` takes the place of `initialize` from version 2026-07-28 on.
         "initialize"
+        | "server/discover"
         | "ping"
         | "logging/setLevel"
         | "notifications/initialized"
@@ -157,6 +200,7 @@ mod tests {
     fn what_a_message_asks_for_is_read_from_its_method_and_its_name() {
         for (message, expected) in [
             (r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#, Use::Protocol),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{}}"#, Use::Protocol),
             (r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#, Use::Protocol),
             (r#"{"jsonrpc":"2.0","id":"a","result":{}}"#, Use::Protocol),
             (
@@ -200,6 +244,30 @@ mod tests {
             r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"a\u0000"}}"#,
         ] {
             assert!(read(body).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn headers_that_repeat_the_body_have_to_say_the_same() {
+        let call = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"gr\u00fcn"}}"#;
+        let read = br#"{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///a"}}"#;
+        let list = br#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+        let check = |body: &[u8], headers: &[(&'static str, &'static str)]| {
+            let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
+            check_headers(&headers.collect(), body).is_ok()
+        };
+        assert!(check(b"[]", &[]) && check(list, &[("mcp-method", "tools/list")]));
+        assert!(check(call, &[("mcp-method", "tools/call"), ("mcp-name", "=?base64?Z3LDvG4=?=")]));
+        assert!(check(read, &[("mcp-name", "file:///a")]));
+        for (body, headers) in [
+            (&call[..], &[("mcp-method", "tools/list")][..]),
+            (call, &[("mcp-name", "rot")]),
+            (call, &[("mcp-name", "=?base64?cm90?=")]),
+            (call, &[("mcp-name", "=?base64?Z3LDvG4=?="), ("mcp-name", "rot")]),
+            (list, &[("mcp-name", "rot")]),
+            (b"[]", &[("mcp-method", "tools/list")]),
+        ] {
+            assert!(!check(body, headers), "{headers:?}");
         }
     }
 
