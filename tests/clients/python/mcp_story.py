@@ -53,7 +53,7 @@ async def main():
         error = group
         while isinstance(error, ExceptionGroup):
             [error] = error.exceptions
-        assert "the MCP server `everything` is not granted to this token" in str(error), group
+        assert "the MCP server `server` is not granted to this token" in str(error), group
 
 
 asyncio.run(main())
