@@ -8,4 +8,5 @@ mod secrets;
 mod spine;
 mod stage;
 mod steering;
+mod tls;
 mod trouble;
