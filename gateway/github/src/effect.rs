@@ -137,6 +137,11 @@ pub enum Effect {
         /// Where.
         repository: RepositoryName,
     },
+    /// Stores git objects, to which no ref leads yet: what a push and what moves a ref by REST begin with.
+    StoresObjects {
+        /// Where.
+        repository: RepositoryName,
+    },
     /// Moves a ref of a repository.
     MovesRef {
         /// Where.
@@ -164,6 +169,7 @@ impl fmt::Display for Effect {
         match self {
             Self::ReadsTheService => f.write_str("read"),
             Self::Does { verb, repository } => write!(f, "{verb} on {repository}"),
+            Self::StoresObjects { repository } => write!(f, "storing of git objects on {repository}"),
             Self::MovesRef { repository, name, change } => {
                 let how = match change {
                     RefChange::CreateOrFastForward => "push to",

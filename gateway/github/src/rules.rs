@@ -79,6 +79,11 @@ impl Rule {
         self.allow.contains(&verb) || (verb == Verb::ContentsWrite && self.push.is_some())
     }
 
+    /// Whether the verb itself stands in the grant.
+    fn names(&self, verb: Verb) -> bool {
+        self.allow.contains(&verb) || self.approve.contains(&verb)
+    }
+
     fn holds(&self, verb: Verb) -> bool {
         self.approve.contains(&verb)
     }
@@ -88,7 +93,7 @@ impl Rule {
         match (&self.push, name) {
             (Some(push), Some(name)) => push.is_match(name),
             (Some(_), None) => false,
-            (None, _) => self.allow.contains(&Verb::ContentsWrite) || self.approve.contains(&Verb::ContentsWrite),
+            (None, _) => self.names(Verb::ContentsWrite),
         }
     }
 
@@ -136,9 +141,13 @@ impl Rule {
     fn decide(&self, effect: &Effect) -> Decision {
         match effect {
             Effect::ReadsTheService => Decision::Allowed,
+            // Patterns of refs are for refs, and for the objects that they take: not for what is said about commits.
+            Effect::Does { verb: Verb::ContentsWrite, .. } if !self.names(Verb::ContentsWrite) => Decision::Denied,
             Effect::Does { verb, .. } => self.decides(&[*verb]),
             Effect::MovesRef { name, .. } if !self.reaches(name.as_deref()) => Decision::Denied,
-            Effect::MovesRef { change: RefChange::CreateOrFastForward, .. } => self.decides(&[Verb::ContentsWrite]),
+            Effect::StoresObjects { .. } | Effect::MovesRef { change: RefChange::CreateOrFastForward, .. } => {
+                self.decides(&[Verb::ContentsWrite])
+            }
             Effect::MovesRef { change: RefChange::Force, .. } => self.decides(&[Verb::ContentsWrite, Verb::RefsForce]),
             Effect::MovesRef { change: RefChange::Delete, .. } => {
                 self.decides(&[Verb::ContentsWrite, Verb::RefsDelete])
@@ -152,7 +161,9 @@ impl Effect {
     pub fn repository(&self) -> Option<&RepositoryName> {
         match self {
             Self::ReadsTheService => None,
-            Self::Does { repository, .. } | Self::MovesRef { repository, .. } => Some(repository),
+            Self::Does { repository, .. } | Self::StoresObjects { repository } | Self::MovesRef { repository, .. } => {
+                Some(repository)
+            }
         }
     }
 }
@@ -228,6 +239,26 @@ mod tests {
         assert_eq!(Rules(vec![&free]).decide(&moves(Some("refs/heads/main"), Force)), Decision::Denied);
         let forcing = rule(&["contents:write", "refs:force"], &[], &[]);
         assert_eq!(Rules(vec![&forcing]).decide(&moves(Some("refs/heads/main"), Force)), Decision::Allowed);
+    }
+
+    #[test]
+    fn patterns_let_objects_be_stored_and_nothing_be_said_about_commits() {
+        let stores = Effect::StoresObjects { repository: "acme/widgets".parse().unwrap() };
+        let (pushing, writing) = (rule(&[], &["refs/heads/agent/*"], &[]), rule(&["contents:write"], &[], &[]));
+        let (holding, reading) = (rule(&[], &[], &["contents:write"]), rule(&["read"], &[], &[]));
+        for (rule, storing, saying) in [
+            (&pushing, Decision::Allowed, Decision::Denied),
+            (&writing, Decision::Allowed, Decision::Allowed),
+            (&holding, Decision::Held, Decision::Held),
+            (&reading, Decision::Denied, Decision::Denied),
+        ] {
+            let rules = Rules(vec![rule]);
+            assert_eq!(
+                (rules.decide(&stores), rules.decide(&does(Verb::ContentsWrite))),
+                (storing, saying),
+                "{rule:?}"
+            );
+        }
     }
 
     #[test]

@@ -66,10 +66,10 @@ impl GitAsk {
 
     /// What a grant is asked about.
     pub(crate) fn effects(&self) -> Vec<Effect> {
-        let does = |verb| vec![Effect::Does { verb, repository: self.repository.clone() }];
+        let repository = self.repository.clone();
         match &self.deed {
-            Deed::Read => does(Verb::Read),
-            Deed::AboutToPush => does(Verb::ContentsWrite),
+            Deed::Read => vec![Effect::Does { verb: Verb::Read, repository }],
+            Deed::AboutToPush => vec![Effect::StoresObjects { repository }],
             Deed::Push { effects, .. } => effects.clone(),
         }
     }

@@ -33,6 +33,10 @@ const fn meaning(
     Meaning { keys, in_query: false, effects }
 }
 
+/// No ref leads to it yet.
+pub(super) static STORE_OBJECT: Meaning =
+    meaning(&[], |asked| Ok(vec![Effect::StoresObjects { repository: asked.repository.clone() }]));
+
 pub(super) static CREATE_REF: Meaning = meaning(&["ref"], |asked| {
     let name = refs::whole(&asked.fields.needed("ref")?)?;
     Ok(vec![asked.moves(Some(name), RefChange::CreateOrFastForward)])

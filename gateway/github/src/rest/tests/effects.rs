@@ -71,12 +71,12 @@ fn what_moves_a_ref_is_known_by_its_ref() {
 }
 
 #[test]
-fn objects_of_git_and_comments_on_commits_are_contents() {
+fn objects_of_git_are_stored_and_comments_on_commits_are_contents() {
     check(&[
-        ("POST", "/git/blobs", r#"{"content":"x"}"#, "contents:write"),
-        ("POST", "/git/trees", r#"{"tree":[]}"#, "contents:write"),
-        ("POST", "/git/commits", r#"{"tree":"1","parents":[]}"#, "contents:write"),
-        ("POST", "/git/tags", r#"{"tag":"v1","object":"1"}"#, "contents:write"),
+        ("POST", "/git/blobs", r#"{"content":"x"}"#, "storing of git objects"),
+        ("POST", "/git/trees", r#"{"tree":[]}"#, "storing of git objects"),
+        ("POST", "/git/commits", r#"{"tree":"1","parents":[]}"#, "storing of git objects"),
+        ("POST", "/git/tags", r#"{"tag":"v1","object":"1"}"#, "storing of git objects"),
         ("POST", "/commits/abc/comments", r#"{"body":"x"}"#, "contents:write"),
         ("PATCH", "/comments/7", r#"{"body":"x"}"#, "contents:write"),
         ("POST", "/comments/7/reactions", r#"{"content":"+1"}"#, "contents:write"),
