@@ -15,6 +15,9 @@ pub(super) const METHODS: [&str; 4] = ["tools/list", "prompts/list", "resources/
 /// No server has a longer list; what is longer is not searched for what has to be hidden, and so not passed on.
 const LARGEST: usize = 8 << 20;
 
+/// No shorter event holds a message: a stream of empty lines is passed on quickly.
+const SHORTEST: usize = b"data:{}\n\n".len();
+
 /// What a list is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -32,25 +35,51 @@ pub(crate) struct Listing {
     /// Whether the answer is a stream of events; else it is one document.
     events: bool,
     held: Vec<u8>,
+    /// Of a stream of events: how much of what is held was looked at, so that no byte is looked at twice.
+    read: usize,
+    last: u8,
+    line_is_empty: bool,
 }
 
 impl Listing {
     pub(crate) fn new(visible: Visible, events: bool) -> Self {
-        Self { visible, events, held: Vec::new() }
+        Self { visible, events, held: Vec::new(), read: 0, last: 0, line_is_empty: true }
     }
 
-    /// The whole events among the held bytes, with their lists filtered.
+    /// The whole events among the held bytes, with their lists filtered. An empty line ends an event.
     fn whole_events(&mut self) -> Result<Bytes, BrokenAnswer> {
-        let mut out = Vec::new();
-        while let Some(end) = end_of_event(&self.held) {
-            let event: Vec<u8> = self.held.drain(..end).collect();
-            out.extend_from_slice(&self.event(&event)?);
+        let (mut out, mut given) = (Vec::new(), 0);
+        while let Some(byte) = self.held.get(self.read).copied() {
+            self.read += 1;
+            let after_carriage_return = std::mem::replace(&mut self.last, byte) == b'\r';
+            match byte {
+                // The rest of a line break whose event has gone out.
+                b'\n' if after_carriage_return && given + 1 == self.read => {
+                    out.push(byte);
+                    given = self.read;
+                }
+                b'\n' if after_carriage_return => {}
+                b'\n' | b'\r' => {
+                    if std::mem::replace(&mut self.line_is_empty, true) {
+                        out.extend_from_slice(&self.event(&self.held[given..self.read])?);
+                        given = self.read;
+                    }
+                }
+                _ => self.line_is_empty = false,
+            }
         }
+        self.held.drain(..given);
+        self.read -= given;
         Ok(out.into())
     }
 
     fn event<'a>(&self, event: &'a [u8]) -> Result<Cow<'a, [u8]>, BrokenAnswer> {
+        if event.len() < SHORTEST {
+            return Ok(Cow::Borrowed(event));
+        }
         let text = std::str::from_utf8(event).map_err(|_| BrokenAnswer("an event is not UTF-8"))?;
+        // Readers drop a byte order mark at the beginning of a stream.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let data: Vec<&str> = lines(text).filter_map(|line| line.strip_prefix("data:")).collect();
         let message = data.iter().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n");
         if message.is_empty() {
@@ -185,14 +214,6 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split(['\n', '\r'])
 }
 
-/// Where the first event ends, its empty line included.
-fn end_of_event(bytes: &[u8]) -> Option<usize> {
-    let ends: [&[u8]; 3] = [b"\n\n", b"\r\r", b"\r\n\r\n"];
-    let found =
-        ends.iter().filter_map(|end| Some(bytes.windows(end.len()).position(|window| window == *end)? + end.len()));
-    found.min()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,5 +271,27 @@ mod tests {
         let mut listing = listing(true);
         assert!(listing.push(Bytes::from_static(b"data: {}\n")).unwrap().is_empty());
         assert_eq!(listing.push(Bytes::from_static(b"\ndata")).unwrap(), "data: {}\n\n");
+    }
+
+    #[test]
+    fn a_long_run_of_short_events_takes_no_longer_than_its_bytes() {
+        let begun = tokio::time::Instant::now();
+        for event in ["\n", "data: {}\n\n", ": x\r\r", "\r\n"] {
+            let stream = event.repeat((1 << 20) / event.len());
+            assert!(filtered(true, &stream, 1 << 20).unwrap() == stream, "{event:?}");
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn an_event_ends_where_its_reader_ends_it() {
+        for end in ["\n\n", "\r\r", "\r\n\r\n", "\n\r\n", "\r\n\n", "\n\r"] {
+            let stream = format!("\u{feff}data: {LIST}{end}data: {LIST}\n\n");
+            for size in [1, 7, 10_000] {
+                let shown = filtered(true, &stream, size).unwrap();
+                assert_eq!(shown.matches("read_graph").count(), 2, "{end:?}: {shown}");
+                assert!(!shown.contains("delete_all"), "{end:?}: {shown}");
+            }
+        }
     }
 }
