@@ -50,13 +50,18 @@ impl Facts {
     }
 }
 
+/// Whether the model searches the web whatever the body says: `gpt-4o-search-preview`, or any with `:online` at a router.
+fn searches(model: &str) -> bool {
+    model.split(['-', ':', '/']).any(|part| matches!(part.to_ascii_lowercase().as_str(), "search" | "online"))
+}
+
 fn check_model(name: &str) -> Result<(), Refusal> {
     let good = (1..=LONGEST_MODEL).contains(&name.len()) && !name.chars().any(char::is_control);
     if good { Ok(()) } else { Err(Refusal::UnreadableBody("the name of the model is empty or no name".to_owned())) }
 }
 
 /// The keys at the top of a body that decide something.
-const DECIDING: [&str; 14] = [
+const DECIDING: [&str; 16] = [
     "model",
     "models",
     "tools",
@@ -67,6 +72,8 @@ const DECIDING: [&str; 14] = [
     "enable_search",
     "mcp_servers",
     "container",
+    "background",
+    "deferred",
     "max_tokens",
     "max_completion_tokens",
     "max_output_tokens",
@@ -99,8 +106,17 @@ impl Keys {
         }
         let answers = self.answers.unwrap_or(1).max(1);
         let max_output = self.max_output.map(|each| each.saturating_mul(answers));
-        let provider_tools = self.provider_tools;
-        Ok(self.model.map(|model| Facts { model, fallbacks, provider_tools, max_output }))
+        let mut provider_tools = self.provider_tools;
+        if fallbacks.iter().chain(&self.model).any(|model| searches(model)) {
+            provider_tools.push("web_search".to_owned());
+        }
+        match (self.model, provider_tools.first()) {
+            (Some(model), _) => Ok(Some(Facts { model, fallbacks, provider_tools, max_output })),
+            // Without a model nothing would be asked about the rest.
+            (None, Some(tool)) => Err(Refusal::ProviderTool(tool.clone())),
+            (None, None) if !fallbacks.is_empty() => Err(Refusal::NoModel),
+            (None, None) => Ok(None),
+        }
     }
 }
 
@@ -151,6 +167,8 @@ impl Keys {
             "n" => self.answers = map.next_value()?,
             "mcp_servers" => self.take_switch("mcp", map)?,
             "container" => self.take_switch("code_execution", map)?,
+            // The answer comes later, to another request, and nobody here would see what it used.
+            "background" | "deferred" => self.take_switch("background", map)?,
             // The rest are switches by which a provider searches the web on its own.
             _ => self.take_switch("web_search", map)?,
         }
@@ -158,7 +176,13 @@ impl Keys {
     }
 
     fn take_switch<'de, A: MapAccess<'de>>(&mut self, tool: &str, map: &mut A) -> Result<(), A::Error> {
-        if !matches!(map.next_value::<&RawValue>()?.get(), "null" | "false" | "[]") {
+        let off = match map.next_value::<&RawValue>()?.get() {
+            "null" | "false" | "[]" => true,
+            // A picture has a background too.
+            "\"transparent\"" | "\"opaque\"" | "\"auto\"" => tool == "background",
+            _ => false,
+        };
+        if !off {
             self.provider_tools.push(tool.to_owned());
         }
         Ok(())

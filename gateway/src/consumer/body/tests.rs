@@ -156,3 +156,30 @@ fn a_body_without_a_model_has_no_facts_but_a_tool_in_it_is_read_all_the_same() {
     assert_eq!(Facts::read_any(Wire::OpenAi, b"{}").unwrap(), None);
     assert!(Facts::read_any(Wire::OpenAi, br#"{"tools":[{}]}"#).is_err());
 }
+
+#[test]
+fn what_nobody_would_charge_or_see_has_to_be_granted() {
+    assert_eq!(tools(r#"{"model":"a","background":true}"#), ["background"]);
+    assert_eq!(tools(r#"{"model":"a","background":"true","deferred":1}"#), ["background", "background"]);
+    for body in [r#"{"model":"a","background":false}"#, r#"{"model":"a","background":"transparent"}"#] {
+        assert!(tools(body).is_empty(), "{body}");
+    }
+}
+
+#[test]
+fn a_model_that_always_searches_the_web_is_a_tool_of_the_provider() {
+    for model in ["gpt-4o-search-preview-2025-03-11", "gpt-5-search-api", "vendor/model:online"] {
+        assert_eq!(tools(&format!(r#"{{"model":"{model}"}}"#)), ["web_search"], "{model}");
+    }
+    assert_eq!(tools(r#"{"model":"a","models":["b:online"]}"#), ["web_search"]);
+    assert!(tools(r#"{"model":"research-4"}"#).is_empty());
+}
+
+#[test]
+fn tools_are_not_let_through_because_no_model_is_named() {
+    let read = |body: &str| Facts::read_any(Wire::OpenAi, body.as_bytes());
+    for body in [r#"{"tools":[{"type":"code_interpreter"}]}"#, r#"{"web_search_options":{}}"#, r#"{"models":["a"]}"#] {
+        assert!(read(body).is_err(), "{body}");
+    }
+    assert_eq!(read(r#"{"tools":[{"type":"function"}]}"#).unwrap(), None);
+}
