@@ -16,9 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, HeaderName};
+use axum::http::{HeaderMap, HeaderValue};
 use doorward_base::Random;
+use percent_encoding::percent_decode_str;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -64,6 +65,8 @@ pub(crate) struct About {
     pub(crate) operation: Option<&'static str>,
     /// `gen_ai.provider.name`, if a model does.
     pub(crate) provider: Option<&'static str>,
+    /// `gen_ai.response.model`, as the answer has it.
+    pub(crate) response_model: Option<String>,
     /// `gen_ai.tool.name`.
     pub(crate) tool: Option<String>,
     /// Host and port of the upstream.
@@ -75,6 +78,7 @@ pub(crate) struct About {
 pub(crate) struct Exporter {
     receiver: mpsc::Receiver<Span>,
     url: Url,
+    headers: HeaderMap,
     service: String,
     client: reqwest::Client,
     shared: Arc<Inner>,
@@ -92,7 +96,8 @@ impl Telemetry {
         let service = environment("OTEL_SERVICE_NAME").unwrap_or_else(|| "doorward".to_owned());
         let (sender, receiver) = mpsc::channel(QUEUE);
         let shared = Arc::new(Inner { sender, dropped: AtomicU64::new(0), random });
-        let exporter = Exporter { receiver, url, service, client, shared: shared.clone() };
+        let headers = headers(environment)?;
+        let exporter = Exporter { receiver, url, headers, service, client, shared: shared.clone() };
         Ok((Self(Some(shared)), Some(exporter)))
     }
 
@@ -131,6 +136,21 @@ fn traces_url(config: &TelemetryConfig, environment: &Environment) -> Result<Opt
     }
     let name = "OTEL_EXPORTER_OTLP_ENDPOINT";
     of_variable(name)?.map(|url| checked(name, below(&url))).transpose()
+}
+
+/// `OTEL_EXPORTER_OTLP_HEADERS`: `name=value` with commas between, values percent-encoded. Collectors of others ask for a key there.
+fn headers(environment: &Environment) -> Result<HeaderMap, ConfigError> {
+    let name = "OTEL_EXPORTER_OTLP_HEADERS";
+    let text = environment(name).unwrap_or_default();
+    let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+    let header = |pair: &str| -> Option<(HeaderName, HeaderValue)> {
+        let (name, value) = pair.split_once('=')?;
+        let value = percent_decode_str(value.trim()).collect::<Vec<u8>>();
+        let mut value = HeaderValue::from_bytes(&value).ok()?;
+        value.set_sensitive(true);
+        Some((name.trim().parse().ok()?, value))
+    };
+    pairs.map(header).collect::<Option<_>>().ok_or(ConfigError::TelemetryHeaders { variable: name })
 }
 
 fn below(endpoint: &Url) -> Url {
@@ -194,7 +214,8 @@ impl Exporter {
 
     async fn post(&self, batch: &[Span]) -> Result<(), String> {
         let body = otlp::document(&self.service, batch).to_string();
-        let request = self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json").body(body);
+        let request = self.client.post(self.url.clone()).headers(self.headers.clone());
+        let request = request.header(CONTENT_TYPE, "application/json").body(body);
         // Its URL may hold a key.
         let answer = request.timeout(PATIENCE).send().await.map_err(|error| error.without_url().to_string())?;
         if answer.status().is_success() { Ok(()) } else { Err(format!("it answered {}", answer.status())) }
@@ -210,6 +231,22 @@ mod tests {
         let lookup = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         let environment: Environment = Arc::new(lookup);
         traces_url(&config, &environment).map(|url| url.map(Into::into))
+    }
+
+    #[test]
+    fn a_key_for_the_collector_is_sent_and_never_printed() {
+        let of = |text: &'static str| {
+            let environment: Environment = Arc::new(move |_: &str| Some(text.to_owned()));
+            headers(&environment)
+        };
+        let headers = of("api-key=hunter2%20x, x-tenant = a ,").unwrap();
+        assert_eq!((&headers["api-key"], &headers["x-tenant"]), (&"hunter2 x".parse().unwrap(), &"a".parse().unwrap()));
+        assert!(!format!("{headers:?}").contains("hunter2"));
+        assert!(of("").unwrap().is_empty());
+        for wrong in ["hunter2", "a b=hunter2", "a=hunter2%0a"] {
+            let sentence = of(wrong).unwrap_err().to_string();
+            assert!(sentence.contains("OTEL_EXPORTER_OTLP_HEADERS") && !sentence.contains("hunter2"), "{sentence}");
+        }
     }
 
     #[test]

@@ -153,6 +153,13 @@ impl Call {
         self.redacted = redacted;
     }
 
+    /// The model that the answer names.
+    pub(super) fn was_answered_as(&mut self, model: Option<&str>) {
+        if self.span.is_some() {
+            self.about.response_model = model.map(printable);
+        }
+    }
+
     /// Writes down what an answer has used, and charges it. A failed request costs nothing.
     pub(super) fn has_used(&mut self, usage: Option<Usage>, form: AnswerForm) {
         self.row.prompt_tokens = usage.and_then(|usage| usage.prompt());

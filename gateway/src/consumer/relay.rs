@@ -239,6 +239,7 @@ impl Drop for Relay {
         }
         let form = if self.between_events.is_some() { AnswerForm::Events } else { AnswerForm::Whole };
         self.call.has_redacted(self.passes.redacted());
+        self.call.was_answered_as(self.usage.model());
         self.call.has_used(self.usage.usage(), form);
     }
 }

@@ -1,12 +1,14 @@
 //! Reading token usage from an answer as it passes by: constant memory, whatever the size of the answer and of its chunks.
 //!
 //! Wanted is one object, at `usage` or (in the events of the Responses API) at `response.usage` or (in those of Anthropic) at
-//! `message.usage`. Everything else is only counted through, so the same scanner reads a unary answer and each event of a stream.
+//! `message.usage`, and the text at `model` beside it. Everything else is only counted through, so the same scanner reads a unary
+//! answer and each event of a stream.
 
 use serde::Deserialize;
 
 /// Far more than any provider's usage object; a longer one is not read.
 const LONGEST_USAGE: usize = 16 << 10;
+const LONGEST_MODEL: usize = 256;
 /// The longest key that matters is `response`.
 const LONGEST_KEY: usize = 8;
 
@@ -102,6 +104,15 @@ impl UsageReader {
             Self::Events(reader) => reader.scanner.found,
         }
     }
+
+    /// The model that answered, as the answer says.
+    pub(crate) fn model(&self) -> Option<&str> {
+        match self {
+            Self::Blind => None,
+            Self::Json(scanner) => scanner.model.as_deref(),
+            Self::Events(reader) => reader.scanner.model.as_deref(),
+        }
+    }
 }
 
 /// Walks through a JSON document, byte by byte.
@@ -116,6 +127,7 @@ pub(crate) struct JsonScanner {
     in_envelope: bool,
     capture: Capture,
     found: Option<Usage>,
+    model: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -132,6 +144,10 @@ enum Capture {
     Armed,
     /// Inside of the value, whose closing bracket leads back to `depth`.
     On { depth: u32, bytes: Vec<u8> },
+    /// The key was `model`; its value has not begun.
+    ArmedForModel,
+    /// Inside of that text.
+    Model(Vec<u8>),
 }
 
 impl Key {
@@ -156,15 +172,15 @@ impl JsonScanner {
 
     /// Forgets a document that was not finished, but not what was found.
     fn begin_document(&mut self) {
-        *self = Self { found: self.found, ..Self::default() };
+        *self = Self { found: self.found, model: self.model.take(), ..Self::default() };
     }
 
     fn step(&mut self, byte: u8) {
-        if let Capture::On { bytes, .. } = &mut self.capture {
-            bytes.push(byte);
-            if bytes.len() > LONGEST_USAGE {
-                self.capture = Capture::Off;
-            }
+        match &mut self.capture {
+            Capture::On { bytes, .. } if bytes.len() < LONGEST_USAGE => bytes.push(byte),
+            Capture::Model(bytes) if bytes.len() < LONGEST_MODEL => bytes.push(byte),
+            Capture::On { .. } | Capture::Model(_) => self.capture = Capture::Off,
+            Capture::Off | Capture::Armed | Capture::ArmedForModel => {}
         }
         if self.in_string { self.step_in_string(byte) } else { self.step_outside(byte) }
     }
@@ -177,7 +193,10 @@ impl JsonScanner {
                 // No key that matters is written with escapes by any provider: such a string cannot match.
                 self.last.length = LONGEST_KEY + 1;
             }
-            b'"' => self.in_string = false,
+            b'"' => {
+                self.in_string = false;
+                self.end_model();
+            }
             _ => self.last.push(byte),
         }
     }
@@ -187,7 +206,10 @@ impl JsonScanner {
             b'"' => {
                 self.in_string = true;
                 self.last.length = 0;
-                self.disarm();
+                match self.capture {
+                    Capture::ArmedForModel => self.capture = Capture::Model(vec![b'"']),
+                    _ => self.disarm(),
+                }
             }
             b':' => self.step_after_key(),
             b'{' => self.step_into_object(),
@@ -208,12 +230,23 @@ impl JsonScanner {
         let here = self.depth == 1 || (self.depth == 2 && self.in_envelope);
         if here && self.last.is(b"usage") {
             self.capture = Capture::Armed;
+        } else if here && self.model.is_none() && self.last.is(b"model") {
+            self.capture = Capture::ArmedForModel;
+        }
+    }
+
+    /// The end of a string, which may be the one with the model.
+    fn end_model(&mut self) {
+        if let Capture::Model(text) = &self.capture {
+            self.model = serde_json::from_slice(text).ok();
+            self.capture = Capture::Off;
         }
     }
 
     fn step_into_object(&mut self) {
-        if matches!(self.capture, Capture::Armed) {
-            self.capture = Capture::On { depth: self.depth, bytes: vec![b'{'] };
+        match self.capture {
+            Capture::Armed => self.capture = Capture::On { depth: self.depth, bytes: vec![b'{'] },
+            _ => self.disarm(),
         }
         self.depth = self.depth.saturating_add(1);
     }
@@ -232,7 +265,7 @@ impl JsonScanner {
     }
 
     fn disarm(&mut self) {
-        if matches!(self.capture, Capture::Armed) {
+        if matches!(self.capture, Capture::Armed | Capture::ArmedForModel) {
             self.capture = Capture::Off;
         }
     }

@@ -79,6 +79,7 @@ fn attributes(row: &AuditRow, about: &About) -> Value {
     }
     all.text_if("gen_ai.provider.name", about.provider);
     all.text_if("gen_ai.request.model", row.model.as_deref());
+    all.text_if("gen_ai.response.model", about.response_model.as_deref());
     all.text_if("gen_ai.tool.name", about.tool.as_deref());
     all.count_if("gen_ai.usage.input_tokens", row.prompt_tokens);
     all.count_if("gen_ai.usage.output_tokens", row.completion_tokens);

@@ -17,7 +17,7 @@ async fn indiscreet() -> MockServer {
     let server = MockServer::start().await;
     let usage =
         json!({ "prompt_tokens": 1000, "completion_tokens": 100, "prompt_tokens_details": { "cached_tokens": 400 } });
-    let body = json!({ "usage": usage, "choices": [{ "message": { "content": format!("hello {KEY}") } }] });
+    let body = json!({ "model": "gpt-5-2025-08-07", "usage": usage, "choices": [{ "message": { "content": format!("hello {KEY}") } }] });
     Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_json(body)).mount(&server).await;
     server
 }
@@ -145,6 +145,7 @@ async fn a_call_is_a_span_below_its_callers_without_secrets_and_texts() {
         ("gen_ai.operation.name", json!("chat")),
         ("gen_ai.provider.name", json!("openai")),
         ("gen_ai.request.model", json!("gpt-5")),
+        ("gen_ai.response.model", json!("gpt-5-2025-08-07")),
         ("gen_ai.usage.input_tokens", json!("1000")),
         ("gen_ai.usage.output_tokens", json!("100")),
         ("gen_ai.usage.cache_read.input_tokens", json!("400")),

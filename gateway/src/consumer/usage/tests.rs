@@ -29,6 +29,28 @@ fn the_usage_of_a_unary_answer_is_read() {
 }
 
 #[test]
+fn the_model_that_answered_is_read_where_it_stands() {
+    let model = |content_type: &str, text: &str| {
+        let mut reader = UsageReader::new(Some(content_type), None);
+        text.as_bytes().chunks(3).for_each(|chunk| reader.read(chunk));
+        reader.model().map(str::to_owned)
+    };
+    let started = "data: {\"type\":\"message_start\",\"message\":{\"id\":\"x\",\"model\":\"claude-sonnet-4-5\"}}\n\n";
+    let chunks = "data: {\"choices\":[{\"model\":\"wrong\"}],\"model\":\"gpt-5-x\"}\n\ndata: {\"model\":\"later\"}\n\n";
+    let long = format!("{{\"model\":\"{}\"}}", "m".repeat(300));
+    for (content_type, text, expected) in [
+        (JSON, r#"{"id":"x","model" : "gpt\u002d5","usage":{}}"#, Some("gpt-5")),
+        (JSON, r#"{"model":{"model":"inner"},"a":"model"}"#, None),
+        (JSON, r#"{"choices":[{"message":{"model":"wrong"}}],"model":null}"#, None),
+        (JSON, long.as_str(), None),
+        (EVENTS, started, Some("claude-sonnet-4-5")),
+        (EVENTS, chunks, Some("gpt-5-x")),
+    ] {
+        assert_eq!(model(content_type, text).as_deref(), expected, "{text}");
+    }
+}
+
+#[test]
 fn the_usage_of_a_stream_is_read_from_its_last_chunk() {
     let stream = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"usage\":null}\n\n\
                   data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":1}}\n\n\
