@@ -77,11 +77,11 @@ async fn the_python_package_anthropic_does_what_the_grant_says() {
     let (small, slow) = (stage.token("ann", "small").await, stage.token("bob", "slow").await);
     stage
         .client(python())
-        .args(["-c", include_str!("python/anthropic_story.py")])
+        .args(["-"])
         .env("ANTHROPIC_BASE_URL", &format!("{}/anthropic", stage.url()))
         .env("ANTHROPIC_API_KEY", &small)
         .env("SLOW_TOKEN", &slow)
-        .succeeds()
+        .succeeds_on(include_str!("python/anthropic_story.py"))
         .await;
 
     fake.heard_the_real_key_alone();

@@ -23,7 +23,8 @@ pub struct Said {
 /// A program that is about to run.
 pub struct Client {
     command: Command,
-    shown: String,
+    arguments: Vec<String>,
+    environment: Vec<String>,
     home: PathBuf,
     keys: Vec<String>,
 }
@@ -34,19 +35,19 @@ impl Client {
         let mut command = Command::new(program);
         command.env_clear().env("PATH", search_path()).env("HOME", home).env("LANG", "C.UTF-8").current_dir(home);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        Self { command, shown: String::new(), home: home.to_owned(), keys }
+        Self { command, arguments: Vec::new(), environment: Vec::new(), home: home.to_owned(), keys }
     }
 
     pub fn args<S: AsRef<str>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
         for argument in arguments {
-            self.shown = format!("{} {}", self.shown, argument.as_ref());
+            self.arguments.push(argument.as_ref().to_owned());
             self.command.arg(argument.as_ref());
         }
         self
     }
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.shown += value;
+        self.environment.push(value.to_owned());
         self.command.env(name, value);
         self
     }
@@ -83,23 +84,23 @@ impl Client {
 
     /// The same, with `input` on its standard input.
     pub async fn succeeds_on(self, input: &str) -> Said {
-        let shown = self.shown.clone();
+        let arguments = self.arguments.clone();
         let said = self.run_on(input).await;
-        assert!(said.success, "{shown}\n{}\n{}", said.stdout, said.stderr);
+        assert!(said.success, "{arguments:?}\n{}\n{}", said.stdout, said.stderr);
         said
     }
 
     /// Runs the program, which has to fail; what it says about that.
     pub async fn fails(self) -> String {
-        let shown = self.shown.clone();
+        let arguments = self.arguments.clone();
         let said = self.run().await;
-        assert!(!said.success, "{shown}\n{}\n{}", said.stdout, said.stderr);
+        assert!(!said.success, "{arguments:?}\n{}\n{}", said.stdout, said.stderr);
         said.stderr
     }
 
     /// Not in its arguments and environment, not in what it said, not in what it wrote to its home.
     fn sees_no_real_key(&self, said: &Said) {
-        let mut seen = format!("{}{}{}", self.shown, said.stdout, said.stderr).into_bytes();
+        let mut seen = format!("{:?}{:?}{said:?}", self.arguments, self.environment).into_bytes();
         append_files(&self.home, &mut seen);
         for key in &self.keys {
             let found = seen.windows(key.len()).any(|window| window == key.as_bytes());

@@ -24,6 +24,7 @@ pub struct Work {
     pub issues: Vec<String>,
     pub comments: Vec<String>,
     pub pulls: Vec<String>,
+    pub assets: Vec<String>,
 }
 
 /// A GitHub with the repository `acme/widgets`.
@@ -56,6 +57,8 @@ impl Hub {
             .route("/repos/acme/widgets/pulls", post(rest::create_pull))
             .route("/repos/acme/widgets/pulls/{number}", get(rest::pull))
             .route("/repos/acme/widgets/contents/{*path}", get(rest::contents))
+            .route("/repos/acme/widgets/releases/{*which}", get(rest::release))
+            .route("/uploads/repos/acme/widgets/releases/1/assets", post(rest::upload))
             .route("/repos/acme/widgets/readme", get(rest::readme))
             .route("/repos/acme/widgets/git/ref/{*name}", get(rest::git_ref))
             .route("/repos/acme/widgets/branches/{*name}", get(rest::branch))
@@ -117,11 +120,12 @@ async fn stage(fake: &Fake, tls: bool) -> Stage {
         kind = "github"
         base_url = "{0}"
         git_url = "{0}/web"
+        uploads_url = "{0}/uploads"
         credential = {{ secret = "github" }}
 
         [[grants.coder.github]]
         repos = ["acme/widgets"]
-        allow = ["read", "issues:write", "pulls:write"]
+        allow = ["read", "issues:write", "pulls:write", "releases:write"]
         push = ["refs/heads/agent/*"]
         "#,
         fake.url

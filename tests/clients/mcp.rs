@@ -74,11 +74,11 @@ async fn a_client_of_mcp_sees_and_calls_the_granted_tools_alone() {
     let (token, other) = (stage.token("ann", "coder").await, stage.token("bob", "other").await);
     stage
         .client(python())
-        .args(["-c", include_str!("python/mcp_story.py")])
+        .args(["-"])
         .env("MCP_URL", &format!("{}/mcp/server", stage.url()))
         .env("MCP_TOKEN", &token)
         .env("OTHER_TOKEN", &other)
-        .succeeds()
+        .succeeds_on(include_str!("python/mcp_story.py"))
         .await;
 
     fake.heard_the_real_key_alone();
@@ -96,10 +96,10 @@ async fn the_newest_version_of_the_protocol_is_spoken() {
     let token = stage.token("ann", "coder").await;
     stage
         .client(python())
-        .args(["-c", include_str!("python/mcp_newest_story.py")])
+        .args(["-"])
         .env("MCP_URL", &format!("{}/mcp/server", stage.url()))
         .env("MCP_TOKEN", &token)
-        .succeeds()
+        .succeeds_on(include_str!("python/mcp_newest_story.py"))
         .await;
 
     fake.heard_the_real_key_alone();

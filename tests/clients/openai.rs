@@ -116,11 +116,11 @@ async fn the_python_package_openai_does_what_the_grant_says() {
     let (small, slow) = (stage.token("ann", "small").await, stage.token("bob", "slow").await);
     stage
         .client(python())
-        .args(["-c", include_str!("python/openai_story.py")])
+        .args(["-"])
         .env("OPENAI_BASE_URL", &format!("{}/v1", stage.url()))
         .env("OPENAI_API_KEY", &small)
         .env("SLOW_TOKEN", &slow)
-        .succeeds()
+        .succeeds_on(include_str!("python/openai_story.py"))
         .await;
 
     fake.heard_the_real_key_alone();

@@ -53,6 +53,10 @@ async fn gh_does_what_the_grant_says() {
     gh.says(&create, "/acme/widgets/pull/101").await;
     gh.says(&["pr", "list"], "Oil it").await;
     gh.says(&["pr", "view", "101"], "Oil it").await;
+    std::fs::write(gh.stage.folder("home").join("bell.wav"), "RIFF of a bell").unwrap();
+    gh.says(&["release", "upload", "v1", "bell.wav"], "").await;
+    let in_environment = gh.run(&["issue", "list"]).env("GH_REPO", &gh.repository()).succeeds().await.stdout;
+    assert!(in_environment.contains("The second"), "{in_environment}");
     let viewed = gh.run(&["repo", "view", &gh.repository()]).succeeds().await.stdout;
     assert!(viewed.contains("Things that rattle") && viewed.contains("Hello"), "{viewed}");
     let titles = ["api", "--paginate", "repos/acme/widgets/issues", "--jq", ".[].title"];

@@ -23,6 +23,7 @@ async fn octokit_does_what_the_grant_says() {
     assert_eq!(work.issues, ["The first", "The second", "The third", "Squeaks", "By GraphQL"]);
     assert_eq!(work.comments, ["It squeaks, too"]);
     assert_eq!(work.pulls, ["Oil it"]);
+    assert_eq!(work.assets, ["bell.wav: RIFF of a bell"]);
     nothing_was_merged(&fake.heard());
     assert!(!fake.heard().iter().any(|one| one.target.contains("%2F")), "an encoded slash arrived");
     assert!(!stage.log().contains(REAL_KEY) && !stage.log().contains(&token));

@@ -12,10 +12,10 @@ async fn pygithub_does_what_the_grant_says() {
     let token = stage.token("ann", "coder").await;
     stage
         .client(python())
-        .args(["-c", include_str!("../python/pygithub_story.py")])
+        .args(["-"])
         .env("GITHUB_API_URL", &format!("{}/api/v3", stage.url()))
         .env("GITHUB_TOKEN", &token)
-        .succeeds()
+        .succeeds_on(include_str!("../python/pygithub_story.py"))
         .await;
 
     fake.heard_the_real_key_alone();
@@ -23,6 +23,7 @@ async fn pygithub_does_what_the_grant_says() {
     assert_eq!(work.issues, ["The first", "The second", "The third", "Squeaks"]);
     assert_eq!(work.comments, ["It squeaks, too"]);
     assert_eq!(work.pulls, ["Oil it"]);
+    assert_eq!(work.assets, ["bell.wav: RIFF of a bell"]);
     nothing_was_merged(&fake.heard());
     assert_eq!(fake.heard_at(&Method::GET, "/repos/acme/widgets/issues").len(), 2, "two pages, by name");
     assert!(!stage.log().contains(REAL_KEY) && !stage.log().contains(&token));

@@ -9,6 +9,27 @@ use serde_json::{Value, json};
 
 use super::Hub;
 
+pub async fn release(State(hub): State<Hub>) -> Json<Value> {
+    let url = format!("{}/repos/acme/widgets/releases/1", hub.base);
+    Json(json!({"id": 1, "node_id": "RE_1", "tag_name": "v1", "name": "The first", "url": url, "assets": [], "draft": false,
+        "assets_url": format!("{url}/assets"), "html_url": "https://hub.example/acme/widgets/releases/tag/v1",
+        "upload_url": format!("{}/uploads/repos/acme/widgets/releases/1/assets{{?name,label}}", hub.base)}))
+}
+
+#[derive(Deserialize)]
+pub struct Asset {
+    name: String,
+}
+
+pub async fn upload(State(hub): State<Hub>, Query(Asset { name }): Query<Asset>, body: String) -> Response {
+    let mut work = hub.work.lock().unwrap();
+    work.assets.push(format!("{name}: {body}"));
+    let id = work.assets.len();
+    let asset = json!({"id": id, "name": name, "state": "uploaded", "size": body.len(),
+        "url": format!("{}/repos/acme/widgets/releases/assets/{id}", hub.base)});
+    (StatusCode::CREATED, Json(asset)).into_response()
+}
+
 #[derive(Deserialize)]
 pub struct Page {
     #[serde(default = "first")]

@@ -39,6 +39,14 @@ const created = await octokit.graphql(
 );
 assert.equal(created.createIssue.issue.number, 5);
 
+const release = (await octokit.rest.repos.getRelease({ ...widgets, release_id: 1 })).data;
+assert.equal(release.upload_url, `${base.replace("/v3", "/uploads")}/repos/acme/widgets/releases/1/assets{?name,label}`);
+await octokit.request(`POST ${release.upload_url}`, {
+  name: "bell.wav",
+  data: "RIFF of a bell",
+  headers: { "content-type": "audio/wav" },
+});
+
 async function refused(sentence, promise) {
   await assert.rejects(promise, (error) => {
     assert.equal(error.status, 403, error);

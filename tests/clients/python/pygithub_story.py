@@ -30,6 +30,12 @@ assert repository.get_branch("agent/x").name == "agent/x"
 pull = repository.create_pull(title="Oil it", body="", base="main", head="agent/x")
 assert pull.number == 101 and pull.as_issue().url.startswith(base)
 
+release = repository.get_release(1)
+with open("bell.wav", "w") as file:
+    file.write("RIFF of a bell")
+asset = release.upload_asset("bell.wav")
+assert asset.url == f"{base}/repos/acme/widgets/releases/assets/1", asset.url
+
 
 def refused(what, sentence):
     try:
