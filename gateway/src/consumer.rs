@@ -57,8 +57,7 @@ pub(crate) use github::{LastRepositories, links};
 use payload::Reading;
 pub(crate) use refusal::Refusal;
 pub(crate) use route::Route;
-use target::Target;
-pub(crate) use target::decoded;
+pub(crate) use target::{Target, decoded};
 use wire::Wire;
 
 /// What it takes to answer consumers.

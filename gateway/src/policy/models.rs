@@ -42,16 +42,18 @@ impl Policy {
 
     /// The grants that allow the model; refused if none does, or if something else in the body is not allowed.
     pub(super) fn grants_for_model(&self, consumer: &Consumer, facts: &Facts) -> Result<Vec<Arc<str>>, Refusal> {
-        if let Some(model) =
-            [&facts.model].into_iter().chain(&facts.fallbacks).find(|model| !self.grants_model(consumer, model))
-        {
+        let models = || [&facts.model].into_iter().chain(&facts.fallbacks);
+        if let Some(model) = models().find(|model| !self.grants_model(consumer, model)) {
             return Err(Refusal::ModelNotGranted(model.clone()));
         }
         let grants_tool = |tool: &str| self.grants_of(consumer).any(|grant| grant.models.allows_tool(tool));
         if let Some(tool) = facts.provider_tools.iter().find(|tool| !grants_tool(tool)) {
             return Err(Refusal::ProviderTool(tool.clone()));
         }
-        Ok(names(self.grants_of(consumer).filter(|grant| grant.models.allows(&facts.model))))
+        // One grant pays, whichever of the models answers: so one has to allow them all.
+        let allows_all = |grant: &&Grant| models().all(|model| grant.models.allows(model));
+        let paying = names(self.grants_of(consumer).filter(allows_all));
+        if paying.is_empty() { Err(Refusal::ModelNotGranted(facts.model.clone())) } else { Ok(paying) }
     }
 
     /// To ask every upstream of a kind for its models: any consumer may, and sees of the answers what [`Policy::lists`] lets
@@ -95,7 +97,59 @@ fn is_version_of(tool: &str, granted: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_version_of;
+    use std::time::Duration;
+
+    use axum::http::Method;
+    use doorward_base::{DatabaseUrl, ManualClock, Random, Timestamp};
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::GatewayConfig;
+    use crate::consumer::Target;
+    use crate::store::open_database;
+    use crate::tokens::{ConsumerName, Tokens};
+
+    /// Someone who may use small models without a limit, large ones within a budget, and threads.
+    async fn policy_and_consumer() -> (Policy, Consumer) {
+        let folder = tempfile::tempdir().unwrap();
+        let database = open_database(&DatabaseUrl::sqlite(&folder.path().join("gateway.db"))).await.unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000)));
+        let tokens = Tokens::new(database, clock, Random::seeded(1));
+        let grants = ["threads", "small", "large"].map(str::to_owned).to_vec();
+        let minted = tokens.mint(ConsumerName::new("a").unwrap(), grants, Duration::from_secs(60)).await.unwrap();
+        let consumer = tokens.authenticate(&minted.token).await.unwrap();
+        let upstream = json!({ "name": "up", "kind": "openai", "base_url": "http://127.0.0.1:1/v1" });
+        let config: GatewayConfig = serde_json::from_value(json!({ "upstreams": [upstream] })).unwrap();
+        let grants = json!({
+            "threads": { "paths": ["/v1/threads/**"] }, "small": { "models": ["mini"] },
+            "large": { "models": ["mini-x", "big"], "budget": { "tokens_per_day": 1 } },
+        });
+        (Policy::compile(&config, &serde_json::from_value(grants).unwrap()).unwrap(), consumer)
+    }
+
+    fn facts(model: &str, fallbacks: &[&str]) -> Facts {
+        let fallbacks = fallbacks.iter().map(|model| (*model).to_owned()).collect();
+        Facts { model: model.to_owned(), fallbacks, ..Facts::default() }
+    }
+
+    #[tokio::test]
+    async fn one_grant_allows_all_the_models_that_may_answer_and_pays() {
+        let (policy, consumer) = policy_and_consumer().await;
+        let paying = |model, fallbacks: &[&str]| policy.grants_for_model(&consumer, &facts(model, fallbacks));
+        assert_eq!(paying("mini", &[]).unwrap(), ["small".into()]);
+        assert_eq!(paying("mini-x", &["big"]).unwrap(), ["large".into()]);
+        assert!(matches!(paying("mini", &["big"]), Err(Refusal::ModelNotGranted(_))));
+    }
+
+    #[tokio::test]
+    async fn a_granted_path_does_not_pay_for_a_model() {
+        let (policy, consumer) = policy_and_consumer().await;
+        let target = Target::parse(&"/v1/threads/t/runs".parse().unwrap()).unwrap();
+        let route = Route::find(&Method::POST, &target).unwrap();
+        let permit = policy.authorize_path(&consumer, &route, Some(&facts("big", &[]))).unwrap();
+        assert_eq!(permit.grants(), ["large".into()]);
+        assert_eq!(policy.authorize_path(&consumer, &route, None).unwrap().grants(), ["threads".into()]);
+    }
 
     #[test]
     fn a_granted_tool_covers_its_versions_and_no_other_tool() {

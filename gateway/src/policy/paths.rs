@@ -93,14 +93,12 @@ impl Policy {
             });
         }
         let kind = route.entry.kind;
-        let upstream = match facts {
-            Some(facts) => {
-                self.grants_for_model(consumer, facts)?;
-                self.serving(kind, &facts.model)
-            }
-            None => self.upstreams.iter().find(|upstream| upstream.kind == kind),
+        let (upstream, paying) = match facts {
+            // What a model works on is paid for by a grant of that model.
+            Some(facts) => (self.serving(kind, &facts.model), self.grants_for_model(consumer, facts)?),
+            None => (self.upstreams.iter().find(|upstream| upstream.kind == kind), names(granting())),
         };
-        Permit::for_route(upstream.ok_or(Refusal::NoUpstreamOfKind)?, route, names(granting()))
+        Permit::for_route(upstream.ok_or(Refusal::NoUpstreamOfKind)?, route, paying)
     }
 
     pub(super) fn authorize_http(&self, consumer: &Consumer, ask: &Ask) -> Result<Permit, Refusal> {
