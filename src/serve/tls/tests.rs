@@ -137,9 +137,15 @@ async fn a_new_certificate_is_shown_and_the_old_connection_goes_on() {
     let before = files.client();
     assert_eq!(server.greets(&before).await.unwrap(), "hello");
     let authority = write_pair(&files.config);
-    server.tls.read_again().unwrap();
     let after = client_of(&authority);
-    assert_eq!(server.greets(&after).await.unwrap(), "hello");
+    // The first look is at once.
+    tokio::spawn(server.tls.clone().watch(server.stop.clone()));
+    let shown = async {
+        while server.greets(&after).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(5), shown).await.unwrap();
     assert_eq!(server.greets(&before).await.unwrap(), "hello", "on the connection that it has");
     assert!(server.greets(&files.client()).await.is_err(), "a new one is shown the new certificate");
 }
