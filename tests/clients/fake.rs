@@ -47,7 +47,7 @@ pub struct Key {
 
 #[derive(Clone)]
 struct Ears {
-    key: Key,
+    key: Option<Key>,
     heard: Arc<Mutex<Vec<Heard>>>,
 }
 
@@ -66,6 +66,15 @@ impl Fake {
 
     /// The same, for a router that has to know its own address.
     pub fn serve_on(listener: tokio::net::TcpListener, key: Key, router: Router) -> Self {
+        Self::start(listener, Some(key), router)
+    }
+
+    /// Serves `router` to everyone.
+    pub async fn serve_everyone(router: Router) -> Self {
+        Self::start(tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(), None, router)
+    }
+
+    fn start(listener: tokio::net::TcpListener, key: Option<Key>, router: Router) -> Self {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let ears = Ears { key, heard: Arc::default() };
         let router = router.layer(from_fn_with_state(ears.clone(), hear));
@@ -85,7 +94,7 @@ impl Fake {
         heard
     }
 
-    /// Every request showed the real key, and none of them any token of ours.
+    /// Something arrived; all of it showed the real key (if one is asked for), and none of it a token of ours.
     #[track_caller]
     pub fn heard_the_real_key_alone(&self) {
         let heard = self.heard();
@@ -101,8 +110,10 @@ impl Fake {
 async fn hear(State(ears): State<Ears>, request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
     let body = axum::body::to_bytes(body, LARGEST_BODY).await.unwrap();
-    let shown = head.headers.get_all(ears.key.header).into_iter();
-    let authorized = shown.map(|value| value.to_str().unwrap_or_default()).eq([ears.key.value.as_str()]);
+    let authorized = ears.key.as_ref().is_none_or(|key| {
+        let shown = head.headers.get_all(key.header).into_iter();
+        shown.map(|value| value.to_str().unwrap_or_default()).eq([key.value.as_str()])
+    });
     let target = head.uri.path_and_query().map_or("", |target| target.as_str()).to_owned();
     let heard =
         Heard { method: head.method.clone(), target, headers: head.headers.clone(), body: body.clone(), authorized };

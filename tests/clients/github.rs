@@ -32,6 +32,8 @@ pub struct Work {
 pub struct Hub {
     /// Where it is, for the links in its answers.
     pub base: String,
+    /// Where whoever has the address downloads.
+    pub downloads: Arc<Fake>,
     pub work: Arc<Mutex<Work>>,
 }
 
@@ -39,7 +41,10 @@ impl Hub {
     /// Serves it to whoever shows the real key.
     pub async fn serve() -> (Fake, Self) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let hub = Self { base: format!("http://{}", listener.local_addr().unwrap()), work: Arc::default() };
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let downloads = Router::new().route("/signed/archive", get(async || "all of it"));
+        let downloads = Arc::new(Fake::serve_everyone(downloads).await);
+        let hub = Self { base, downloads, work: Arc::default() };
         let issues = ["The first", "The second", "The third"].map(str::to_owned).to_vec();
         hub.work.lock().unwrap().issues = issues;
         let key = Key { header: "authorization", value: format!("Bearer {REAL_KEY}") };
@@ -59,6 +64,7 @@ impl Hub {
             .route("/repos/acme/widgets/contents/{*path}", get(rest::contents))
             .route("/repos/acme/widgets/releases/{*which}", get(rest::release))
             .route("/uploads/repos/acme/widgets/releases/1/assets", post(rest::upload))
+            .route("/repos/acme/widgets/tarball/{*name}", get(rest::archive))
             .route("/repos/acme/widgets/readme", get(rest::readme))
             .route("/repos/acme/widgets/git/ref/{*name}", get(rest::git_ref))
             .route("/repos/acme/widgets/branches/{*name}", get(rest::branch))

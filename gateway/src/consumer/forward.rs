@@ -15,10 +15,10 @@ use super::passes::{Pass, Passes};
 use super::payload::Payload;
 use super::refusal::Refusal;
 use super::relay::Relaying;
-use crate::config::{Limits, Timeouts};
+use crate::config::{Limits, Timeouts, UpstreamKind};
 use crate::destinations::GuardedResolver;
 use crate::policy::Permit;
-use crate::upstream::{Reached, Upstream};
+use crate::upstream::{Base, Reached};
 
 /// Sends requests to upstreams. One client for all of them, so that connections are kept.
 #[derive(Clone, Debug)]
@@ -67,13 +67,14 @@ impl Forwarder {
             unreachable(&upstream.name, error)
         })?;
         upstream.set_reached(Reached::Yes);
-        checked(upstream, response, self.relaying.at(upstream))
+        checked(permit, response, self.relaying.at(upstream))
     }
 }
 
-fn checked(upstream: &Upstream, response: reqwest::Response, relaying: Relaying) -> Result<Answer, Refusal> {
-    let upstream = &upstream.name;
+fn checked(permit: &Permit, response: reqwest::Response, relaying: Relaying) -> Result<Answer, Refusal> {
+    let upstream = &permit.upstream().name;
     match response.status() {
+        StatusCode::FOUND if leads_to_a_download(permit) => Ok(Answer::of(response, relaying)),
         // The body of such an answer often quotes the credential, and says nothing of the caller's own.
         StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
             Err(Refusal::CredentialRefused(upstream.to_owned()))
@@ -82,14 +83,22 @@ fn checked(upstream: &Upstream, response: reqwest::Response, relaying: Relaying)
         status if status != StatusCode::NOT_MODIFIED && (status.is_redirection() || status.is_informational()) => {
             Err(Refusal::Redirected(upstream.to_owned()))
         }
-        status => {
-            let headers = strip_answer(response.headers());
-            Ok(Answer { status, headers, body: response.into(), passes: Passes::default(), relaying })
-        }
+        _ => Ok(Answer::of(response, relaying)),
     }
 }
 
+/// GitHub answers with an address that is good for a few minutes to who asks for an archive, an asset or a log. It is for the caller,
+/// who asked for nothing else; the gateway goes nowhere that is not configured.
+fn leads_to_a_download(permit: &Permit) -> bool {
+    permit.upstream().kind == UpstreamKind::Github && permit.base() == Base::Main
+}
+
 impl Answer {
+    fn of(response: reqwest::Response, relaying: Relaying) -> Self {
+        let (status, headers) = (response.status(), strip_answer(response.headers()));
+        Self { status, headers, body: response.into(), passes: Passes::default(), relaying }
+    }
+
     /// Has the answer read as it is, whatever it was compressed with.
     pub(super) fn decompressed(mut self, upstream: &str) -> Result<Self, Refusal> {
         let unreadable = |error| Refusal::UnreadableAnswer { upstream: upstream.to_owned(), error };

@@ -19,6 +19,9 @@ async fn octokit_does_what_the_grant_says() {
         .await;
 
     fake.heard_the_real_key_alone();
+    // The address is for the client, which takes no token there.
+    hub.downloads.heard_the_real_key_alone();
+    assert!(!hub.downloads.heard()[0].headers.contains_key("authorization"));
     let work = hub.work.lock().unwrap();
     assert_eq!(work.issues, ["The first", "The second", "The third", "Squeaks", "By GraphQL"]);
     assert_eq!(work.comments, ["It squeaks, too"]);

@@ -137,3 +137,7 @@ pub async fn branch(Path(name): Path<String>) -> Json<Value> {
 pub async fn compare(Path(basehead): Path<String>) -> Json<Value> {
     Json(json!({"status": "ahead", "ahead_by": 1, "behind_by": 0, "total_commits": 1, "asked": basehead}))
 }
+
+pub async fn archive(State(hub): State<Hub>) -> Response {
+    (StatusCode::FOUND, [("location", format!("{}/signed/archive?signature=1", hub.downloads.url))]).into_response()
+}

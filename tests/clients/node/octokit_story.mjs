@@ -47,6 +47,9 @@ await octokit.request(`POST ${release.upload_url}`, {
   headers: { "content-type": "audio/wav" },
 });
 
+const archive = (await octokit.rest.repos.downloadTarballArchive({ ...widgets, ref: "agent/x" })).data;
+assert.equal(typeof archive === "string" ? archive : Buffer.from(archive).toString(), "all of it");
+
 async function refused(sentence, promise) {
   await assert.rejects(promise, (error) => {
     assert.equal(error.status, 403, error);
