@@ -8,6 +8,7 @@ use crate::config::UpstreamKind;
 use crate::credentials::keys::Taken;
 use crate::policy::Permit;
 use crate::token::ConsumerToken;
+use crate::upstream::Base;
 
 /// Headers of a caller, without anything that is a credential or belongs to the connection.
 #[derive(Debug)]
@@ -122,12 +123,25 @@ pub(super) fn inject(
     let (mut url, mut headers) = (permit.url().clone(), headers.clone());
     pass_query(permit, query, &mut url)?;
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if permit.upstream().kind == UpstreamKind::Github && matches!(permit.base(), Base::Main | Base::Graphql) {
+        say_what_was_read(&mut headers);
+    }
     if let Some(taken) = taken {
         let upstream = permit.upstream();
         let unusable = |_| Refusal::UnusableCredential(upstream.name.clone());
         upstream.inject(permit.base(), &taken.credential, &mut url, &mut headers).map_err(unusable)?;
     }
     Ok(Outgoing { url, headers })
+}
+
+/// The policy reads JSON, whatever the type says (curl's is that of forms): a server must not find a form in the same bytes.
+fn say_what_was_read(headers: &mut HeaderMap) {
+    let mut types = headers.get_all(header::CONTENT_TYPE).into_iter();
+    let said = types.next().and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+    let known = ["application/json", "application/vnd.github", "text/"].iter().any(|kind| said.starts_with(kind));
+    if !known || types.next().is_some() {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
 }
 
 /// The caller's query goes along, but for the parameter that is ours.
@@ -149,4 +163,31 @@ fn is_credential(name: &str, value: &str) -> bool {
     let named = ["access_token", "api_key", "api-key", "apikey", "auth_token", "client_secret", "authorization"];
     named.iter().any(|credential| credential.eq_ignore_ascii_case(name))
         || [name, value].iter().any(|text| ConsumerToken::is_in(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_as_json_leaves_as_json() {
+        let leaves = |types: &[&str]| {
+            let mut headers: HeaderMap =
+                types.iter().map(|value| (header::CONTENT_TYPE, value.parse().unwrap())).collect();
+            say_what_was_read(&mut headers);
+            headers
+                .get_all(header::CONTENT_TYPE)
+                .iter()
+                .map(|value| value.to_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        for kept in ["application/json; charset=utf-8", "application/vnd.github+json", "text/x-markdown"] {
+            assert_eq!(leaves(&[kept]), [kept]);
+        }
+        for other in ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/graphql"] {
+            assert_eq!(leaves(&[other]), ["application/json"], "{other}");
+        }
+        assert_eq!(leaves(&[]), ["application/json"]);
+        assert_eq!(leaves(&["application/json", "application/graphql"]), ["application/json"]);
+    }
 }
