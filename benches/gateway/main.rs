@@ -76,7 +76,9 @@ enum Mode {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let mut options = Options::parse();
+    // Programs are started in folders of their own.
+    options.doorward = options.doorward.canonicalize().unwrap_or(options.doorward);
     let done = match &options.mode {
         Some(Mode::Upstream { address }) => upstream::serve(*address).map_err(|error| error.to_string()),
         Some(Mode::GitUpstream { address, root }) => push::serve(*address, root).map_err(|error| error.to_string()),
