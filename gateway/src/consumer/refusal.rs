@@ -59,6 +59,8 @@ pub(crate) enum Refusal {
     NoAddress { upstream: String, base: Base },
     #[error("this path takes {expected} alone")]
     WrongMethod { expected: Method },
+    #[error("the methods CONNECT, TRACE and TRACK are never passed on")]
+    NeverForwarded,
     #[error("the query names `{0}`, which the gateway sets itself")]
     QueryIsOurs(String),
     #[error("the query holds a credential: the gateway puts in its own, send yours in `Authorization` alone")]
@@ -170,7 +172,7 @@ impl Refusal {
             }
             Self::AmbiguousTarget(_) => (StatusCode::BAD_REQUEST, "ambiguous_path"),
             Self::UnknownPath => (StatusCode::NOT_FOUND, "not_found"),
-            Self::WrongMethod { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::WrongMethod { .. } | Self::NeverForwarded => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"),
             Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
             Self::MediaType | Self::FormType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),

@@ -119,6 +119,9 @@ pub(crate) struct Route {
 impl Route {
     /// Finds the line for a request.
     pub(crate) fn find(method: &Method, target: &Target) -> Result<Self, Refusal> {
+        if never_forwarded(method) {
+            return Err(Refusal::NeverForwarded);
+        }
         let matching = || ROUTES.iter().filter_map(|entry| Some((entry, entry.matches(&target.path)?)));
         let mut fitting = matching().filter(|(entry, _)| entry.methods.is_empty() || entry.methods.contains(method));
         let wrong_method = matching().find_map(|(entry, _)| entry.methods.first().filter(|right| *right != method));
@@ -161,6 +164,12 @@ impl Entry {
         let tail = path.strip_prefix(self.root)?;
         fits(self.tail, tail).then_some(tail)
     }
+}
+
+/// `CONNECT` asks for a tunnel in place of an answer, and `TRACE` for an answer that repeats the credential (RFC 9110, sections 9.3.6
+/// and 9.3.8). Some servers do not mind the case of a method.
+fn never_forwarded(method: &Method) -> bool {
+    ["CONNECT", "TRACE", "TRACK"].iter().any(|never| never.eq_ignore_ascii_case(method.as_str()))
 }
 
 fn fits(pattern: &str, tail: &str) -> bool {

@@ -157,6 +157,18 @@ impl Rig {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
+    /// The same, but says that no more will come once nothing comes back for a moment.
+    pub(crate) async fn raw_half_closed(&self, bytes: &[u8]) -> String {
+        let mut stream = TcpStream::connect(self.consumer).await.unwrap();
+        let _ = stream.write_all(bytes).await;
+        let mut answer = Vec::new();
+        let quiet = Duration::from_millis(20);
+        while let Ok(Ok(1..)) = tokio::time::timeout(quiet, stream.read_buf(&mut answer)).await {}
+        let _ = stream.shutdown().await;
+        let _ = soon(stream.read_to_end(&mut answer)).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
     pub(crate) fn admin_token(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("admin.token")).unwrap().trim().to_owned()
     }

@@ -63,6 +63,14 @@ fn the_part_below_the_upstream_is_taken_as_it_came() {
 }
 
 #[test]
+fn a_tunnel_or_a_trace_is_never_passed_on() {
+    for method in ["CONNECT", "TRACE", "TRACK", "trace"] {
+        let found = find(&method.parse().unwrap(), "/http/weather/x");
+        assert!(matches!(found, Err(Refusal::NeverForwarded)), "{method}: {found:?}");
+    }
+}
+
+#[test]
 fn a_path_of_the_table_under_another_method_is_remembered() {
     assert_eq!(find(&Method::GET, "/v1/chat/completions").unwrap().wrong_method, Some(Method::POST));
     assert_eq!(find(&Method::POST, "/v1/chat/completions").unwrap().wrong_method, None);
