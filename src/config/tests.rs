@@ -35,6 +35,16 @@ fn paths_are_relative_to_the_file() {
 }
 
 #[test]
+fn the_gateway_learns_where_traces_go() {
+    let text = format!("{GOOD}[telemetry]\notlp_endpoint = \"http://127.0.0.1:4318\"\n");
+    let collector = |config: Config| config.gateway.telemetry.otlp_endpoint.map(String::from);
+    assert_eq!(collector(load(&text, &[]).unwrap()).as_deref(), Some("http://127.0.0.1:4318/"));
+    assert_eq!(collector(load(GOOD, &[]).unwrap()), None);
+    let sentence = error(&text.replace("http://127.0.0.1:4318", "here"), &[]);
+    assert!(sentence.contains("`telemetry.otlp_endpoint`"), "{sentence}");
+}
+
+#[test]
 fn a_variable_wins_over_the_file() {
     let variables = [
         ("DOORWARD__HOMESERVER__SERVER_NAME", "other.example"),
