@@ -21,7 +21,8 @@ const REAL_KEY: &str = "key-real-R5canaryMcp0ZtQ2wE";
 async fn serve(program: &Path, arguments: &[&str]) -> (Fake, DiesWithUs) {
     let port = free_port();
     let (program, number) = (program.display().to_string(), port.to_string());
-    let command: Vec<&str> = [program.as_str()].into_iter().chain(arguments.iter().copied()).chain([&*number]).collect();
+    let command: Vec<&str> =
+        [program.as_str()].into_iter().chain(arguments.iter().copied()).chain([&*number]).collect();
     let server = DiesWithUs::start(&command, |command| {
         command.env("PORT", &number).stdout(Stdio::null()).stderr(Stdio::null());
     });

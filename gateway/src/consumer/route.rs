@@ -39,7 +39,7 @@ pub(crate) enum Guard {
 pub(crate) struct Entry {
     /// What the path begins with; what follows goes below the upstream's base.
     pub(crate) root: &'static str,
-    /// What follows: `*` stands for one segment, `**` for any number of them.
+    /// What follows: `*` stands for one segment, `*.git` for one that ends so, `**` for any number of them.
     pub(crate) tail: &'static str,
     /// The methods; none means any.
     pub(crate) methods: &'static [Method],
@@ -102,6 +102,10 @@ pub(crate) const ROUTES: &[Entry] = &[
         kind: UpstreamKind::Http,
         base: Base::Named,
     },
+    // Where an Enterprise Server has them, and `gh` looks for them; last, so that they take nothing from the rest.
+    github("/", "*/*.git/info/refs", Guard::Git, Base::Git),
+    github("/", "*/*.git/git-upload-pack", Guard::Git, Base::Git),
+    github("/", "*/*.git/git-receive-pack", Guard::Git, Base::Git),
 ];
 
 /// The line that a request fell on.
@@ -154,7 +158,7 @@ impl Route {
 
     /// The shape of answers on this path.
     pub(crate) fn wire(&self) -> Wire {
-        Wire::of(self.entry.root)
+        if self.entry.guard == Guard::Git { Wire::Git } else { Wire::of(self.entry.root) }
     }
 }
 
@@ -178,7 +182,10 @@ fn fits(pattern: &str, tail: &str) -> bool {
     }
     let (first, more_pattern) = pattern.split_once('/').map_or((pattern, None), |(first, more)| (first, Some(more)));
     let (segment, more) = tail.split_once('/').map_or((tail, None), |(segment, more)| (segment, Some(more)));
-    let here = if first == "*" { !segment.is_empty() } else { first == segment };
+    let here = match first.strip_prefix('*') {
+        Some(end) => segment.len() > end.len() && segment.ends_with(end),
+        None => first == segment,
+    };
     here && match (more_pattern, more) {
         (None, None) => true,
         (Some(pattern), Some(tail)) => fits(pattern, tail),
@@ -186,5 +193,7 @@ fn fits(pattern: &str, tail: &str) -> bool {
     }
 }
 
+#[cfg(test)]
+mod enforced;
 #[cfg(test)]
 mod tests;

@@ -33,6 +33,8 @@ impl Wire {
             ("/mcp/", Self::Mcp),
             ("/http/", Self::Http),
         ];
-        roots.into_iter().find(|(root, _)| path.starts_with(root)).map_or(Self::OpenAi, |(_, wire)| wire)
+        let of_root = roots.into_iter().find(|(root, _)| path.starts_with(root)).map(|(_, wire)| wire);
+        let repository = || path.split('/').nth(2).is_some_and(|name| name.as_bytes().ends_with(b".git"));
+        of_root.unwrap_or_else(|| if repository() { Self::Git } else { Self::OpenAi })
     }
 }

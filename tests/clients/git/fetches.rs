@@ -62,6 +62,21 @@ async fn a_credential_helper_is_asked_once_the_gateway_asks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn git_is_also_where_an_enterprise_server_has_it() {
+    let forge = Forge::open().await;
+    let home = forge.stage.folder("home");
+    let url = |repository: &str| forge.url(repository).replace("/git/acme/", "/acme/");
+    forge.git(&home, &["clone", "--quiet", &url("widgets"), "copy"]).succeeds().await;
+    let copy = super::Copy { forge: &forge, folder: home.join("copy") };
+    copy.does(&["push", "--quiet", "origin", "HEAD:refs/heads/agent/x"]).await;
+    let refused = copy.is_refused(&["push", "origin", "HEAD:refs/heads/other"]).await;
+    assert!(refused.contains("refs/heads/other on acme/widgets is not granted"), "{refused}");
+    let refused = forge.git(&home, &["clone", &url("gadgets"), "none"]).fails().await;
+    assert!(refused.contains("remote: read on acme/gadgets is not granted to this token"), "{refused}");
+    forge.fake.heard_the_real_key_alone();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_repository_beyond_the_grant_is_refused_with_the_reason() {
     let forge = Forge::open().await;
     let home = forge.stage.folder("home");

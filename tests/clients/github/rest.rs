@@ -11,9 +11,11 @@ use super::Hub;
 
 pub async fn release(State(hub): State<Hub>) -> Json<Value> {
     let url = format!("{}/repos/acme/widgets/releases/1", hub.base);
-    Json(json!({"id": 1, "node_id": "RE_1", "tag_name": "v1", "name": "The first", "url": url, "assets": [], "draft": false,
+    Json(
+        json!({"id": 1, "node_id": "RE_1", "tag_name": "v1", "name": "The first", "url": url, "assets": [], "draft": false,
         "assets_url": format!("{url}/assets"), "html_url": "https://hub.example/acme/widgets/releases/tag/v1",
-        "upload_url": format!("{}/uploads/repos/acme/widgets/releases/1/assets{{?name,label}}", hub.base)}))
+        "upload_url": format!("{}/uploads/repos/acme/widgets/releases/1/assets{{?name,label}}", hub.base)}),
+    )
 }
 
 #[derive(Deserialize)]
