@@ -17,7 +17,7 @@ async fn fake() -> Fake {
     let router = Router::new()
         .route("/v1/messages", post(messages))
         .route("/v1/messages/count_tokens", post(async || axum::Json(json!({"input_tokens": 9}))));
-    Fake::serve(Key { header: "x-api-key", value: REAL_KEY.to_owned() }, router).await
+    Fake::serve(Key::new("x-api-key", REAL_KEY.to_owned()), router).await
 }
 
 async fn messages(body: Bytes) -> Response {

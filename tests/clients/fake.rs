@@ -38,11 +38,17 @@ impl Heard {
     }
 }
 
-/// The header that a server wants to see, and its value.
+/// The header that a server wants to see, and what it may say.
 #[derive(Clone)]
 pub struct Key {
     pub header: &'static str,
-    pub value: String,
+    pub values: Vec<String>,
+}
+
+impl Key {
+    pub fn new(header: &'static str, value: impl Into<String>) -> Self {
+        Self { header, values: vec![value.into()] }
+    }
 }
 
 #[derive(Clone)]
@@ -111,8 +117,8 @@ async fn hear(State(ears): State<Ears>, request: Request, next: Next) -> Respons
     let (head, body) = request.into_parts();
     let body = axum::body::to_bytes(body, LARGEST_BODY).await.unwrap();
     let authorized = ears.key.as_ref().is_none_or(|key| {
-        let shown = head.headers.get_all(key.header).into_iter();
-        shown.map(|value| value.to_str().unwrap_or_default()).eq([key.value.as_str()])
+        let shown: Vec<_> = head.headers.get_all(key.header).into_iter().collect();
+        matches!(shown[..], [value] if key.values.iter().any(|good| value == good))
     });
     let target = head.uri.path_and_query().map_or("", |target| target.as_str()).to_owned();
     let heard =

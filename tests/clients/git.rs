@@ -1,14 +1,18 @@
 //! git itself, at both ends: the client of the machine, and `git http-backend` behind a server that asks for the real key.
 
 mod fetches;
+mod gh;
 mod http_backend;
 mod pushes;
 
 use std::path::{Path, PathBuf};
 
+use axum::Json;
+use axum::routing::post;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use doorward_testkit::program;
+use serde_json::{Value, json};
 
 use crate::client::{Client, Said};
 use crate::fake::{Fake, Key};
@@ -27,14 +31,20 @@ struct Forge {
 
 impl Forge {
     async fn open() -> Self {
+        Self::open_with(false).await
+    }
+
+    async fn open_with(tls: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let upstream = folder.path().join("acme");
         for name in ["widgets", "gadgets"] {
             make_repository(&upstream.join(format!("{name}.git")));
         }
-        let value = format!("Basic {}", STANDARD.encode(format!("x-access-token:{REAL_KEY}")));
-        let fake = Fake::serve(Key { header: "authorization", value }, http_backend::router(folder.path())).await;
-        let stage = Stage::open(Plan { config: config(&fake.url), secrets: &[("github", REAL_KEY)], tls: false }).await;
+        let basic = format!("Basic {}", STANDARD.encode(format!("x-access-token:{REAL_KEY}")));
+        let key = Key { header: "authorization", values: vec![basic, format!("Bearer {REAL_KEY}")] };
+        let router = http_backend::router(folder.path()).route("/api/graphql", post(async || Json(repository())));
+        let fake = Fake::serve(key, router).await;
+        let stage = Stage::open(Plan { config: config(&fake.url), secrets: &[("github", REAL_KEY)], tls }).await;
         let token = stage.token("ann", "coder").await;
         Self { stage, fake, upstream, token, _folder: folder }
     }
@@ -102,6 +112,15 @@ impl Copy<'_> {
         self.does(&["commit", "--quiet", "--message", file]).await;
         self.does(&["rev-parse", "HEAD"]).await.stdout.trim().to_owned()
     }
+}
+
+/// What `gh` wants to know of a repository.
+fn repository() -> Value {
+    json!({"data": {"repository": {
+        "id": "R_1", "name": "widgets", "owner": {"login": "acme"}, "description": "", "hasIssuesEnabled": true,
+        "hasWikiEnabled": false, "viewerPermission": "WRITE", "parent": null, "defaultBranchRef": {"name": "main"},
+        "mergeCommitAllowed": true, "rebaseMergeAllowed": true, "squashMergeAllowed": true,
+    }}})
 }
 
 fn git() -> PathBuf {

@@ -1,6 +1,6 @@
 //! Clients of GitHub, and a server that answers as GitHub does.
 
-mod gh;
+pub mod gh;
 mod graphql;
 mod octokit;
 mod pygithub;
@@ -47,7 +47,7 @@ impl Hub {
         let hub = Self { base, downloads, work: Arc::default() };
         let issues = ["The first", "The second", "The third"].map(str::to_owned).to_vec();
         hub.work.lock().unwrap().issues = issues;
-        let key = Key { header: "authorization", value: format!("Bearer {REAL_KEY}") };
+        let key = Key::new("authorization", format!("Bearer {REAL_KEY}"));
         (Fake::serve_on(listener, key, hub.router()), hub)
     }
 

@@ -30,7 +30,7 @@ async fn serve(program: &Path, arguments: &[&str]) -> (Fake, DiesWithUs) {
     doorward::install_tls();
     let client = reqwest::Client::new();
     let proxy = Router::new().fallback(move |request: Request| pass(client.clone(), port, request));
-    (Fake::serve(Key { header: "x-server-key", value: REAL_KEY.to_owned() }, proxy).await, server)
+    (Fake::serve(Key::new("x-server-key", REAL_KEY.to_owned()), proxy).await, server)
 }
 
 async fn pass(client: reqwest::Client, port: u16, request: Request) -> Response {

@@ -26,7 +26,7 @@ async fn fake() -> Fake {
             {"id": "o9-huge", "object": "model", "created": 1, "owned_by": "openai"},
         ]}))))
         .route("/v1/audio/transcriptions", post(async || json_answer(json!({"text": "it rang"}))));
-    Fake::serve(Key { header: "authorization", value: format!("Bearer {REAL_KEY}") }, router).await
+    Fake::serve(Key::new("authorization", format!("Bearer {REAL_KEY}")), router).await
 }
 
 fn json_answer(value: Value) -> Response {

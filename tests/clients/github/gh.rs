@@ -6,6 +6,19 @@ use super::{Hub, REAL_KEY, nothing_was_merged, stage};
 use crate::client::{Client, Said};
 use crate::stage::Stage;
 
+/// `gh` with this token, for the gateway as its Enterprise Server.
+pub fn gh(stage: &Stage, token: &str) -> Client {
+    let certificate = stage.certificate().display().to_string();
+    stage
+        .client(doorward_testkit::gh())
+        .env("GH_HOST", &stage.authority())
+        .env("GH_ENTERPRISE_TOKEN", token)
+        .env("SSL_CERT_FILE", &certificate)
+        .env("GIT_SSL_CAINFO", &certificate)
+        .env("GH_PROMPT_DISABLED", "1")
+        .env("NO_COLOR", "1")
+}
+
 struct Gh {
     stage: Stage,
     token: String,
@@ -13,14 +26,7 @@ struct Gh {
 
 impl Gh {
     fn run(&self, arguments: &[&str]) -> Client {
-        self.stage
-            .client(doorward_testkit::gh())
-            .args(arguments)
-            .env("GH_HOST", &self.stage.authority())
-            .env("GH_ENTERPRISE_TOKEN", &self.token)
-            .env("SSL_CERT_FILE", &self.stage.certificate().display().to_string())
-            .env("GH_PROMPT_DISABLED", "1")
-            .env("NO_COLOR", "1")
+        gh(&self.stage, &self.token).args(arguments)
     }
 
     /// The same, about the granted repository.
