@@ -39,6 +39,8 @@ impl Database {
         let pool = AnyPoolOptions::new()
             .max_connections(if engine == Engine::Sqlite { 4 } else { 10 })
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            // A file does not go away as a server does: asking whether it is there costs as much as a question.
+            .test_before_acquire(engine == Engine::Postgres)
             .after_connect(move |connection, _| Box::pin(prepare(connection, engine)))
             .connect_with(options.disable_statement_logging())
             .await

@@ -16,6 +16,7 @@ fn row(consumer: Option<&str>, at: i64, status: u16) -> AuditRow {
         effects: Some("web_search".to_owned()),
         upstream: Some("openai".to_owned()),
         grant: Some("default".to_owned()),
+        approved_by: Some("@you:example.org".to_owned()),
         decision: Decision::Allowed,
         reason: None,
         status,
@@ -58,6 +59,20 @@ async fn rows_are_read_back_as_they_were_written_newest_first() {
         let json = serde_json::to_value(&rows).unwrap();
         assert_eq!(json, serde_json::to_value([refused, row(Some("alice"), 1, 200)]).unwrap());
         assert_eq!(log.list(&AuditFilter::default(), 1).await.unwrap()[0].status, 401);
+        log.database.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn many_rows_are_written_together_and_none_is_mixed_up_with_another() {
+    on_both_engines(async |url| {
+        let log = log(url).await;
+        let many = i64::try_from(2 * super::writer::TOGETHER + 3).unwrap();
+        write(&log, (0..many).map(|at| row(Some(&format!("c{at}")), at, 200)).collect()).await;
+        let rows = log.list(&AuditFilter::default(), 1000).await.unwrap();
+        let expected: Vec<_> = (0..many).rev().map(|at| row(Some(&format!("c{at}")), at, 200)).collect();
+        assert_eq!(serde_json::to_value(rows).unwrap(), serde_json::to_value(expected).unwrap());
         log.database.close().await;
     })
     .await;

@@ -3,10 +3,12 @@
 //! A request reserves its place in the channel before anything is done for it (and waits there if the writer is far behind), so
 //! that its row can be handed over in `drop`, when the client has gone and nothing can wait any more.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use doorward_base::{Database, StoreError, Tx};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::AuditRow;
@@ -14,10 +16,19 @@ use crate::config::Usd;
 
 /// Also the most calls that can be open at a time: each holds a place.
 const PLACES: usize = 65_536;
-const BATCH: usize = 256;
+/// The most rows of one transaction.
+const BATCH: usize = 4096;
+/// The rows of one statement.
+pub(super) const TOGETHER: usize = 25;
+/// At least so long after a batch the next one is written.
+const LINGER: Duration = Duration::from_millis(100);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often a batch is tried once the gateway has been told to stop.
 const LAST_TRIES: u32 = 3;
+
+const COLUMNS: &str = "at, consumer, token_id, method, path, model, effects, upstream, grant_name, approved_by, decision, reason, status, ending, \
+    request_bytes, response_bytes, prompt_tokens, completion_tokens, cached_tokens, picodollars, latency_ms";
+const COLUMN_COUNT: usize = 21;
 
 /// Where requests hand in their rows.
 #[derive(Clone, Debug)]
@@ -63,7 +74,8 @@ pub(crate) struct AuditReader(mpsc::Receiver<AuditRow>);
 impl AuditReader {
     /// Writes rows in batches until `stop`, then those of the calls that are still open; returns when the last has been written.
     pub(crate) async fn run(mut self, database: &Database, stop: &CancellationToken) {
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut batch = Vec::new();
+        let mut next = Instant::now();
         loop {
             tokio::select! {
                 biased;
@@ -72,9 +84,22 @@ impl AuditReader {
                     if received == 0 {
                         return;
                     }
+                    self.linger(&mut batch, next, stop).await;
                     write_or_retry(database, &batch, stop).await;
                     batch.clear();
+                    next = Instant::now() + LINGER;
                 }
+            }
+        }
+    }
+
+    /// Waits for more rows until `next`, unless the gateway stops.
+    async fn linger(&mut self, batch: &mut Vec<AuditRow>, next: Instant, stop: &CancellationToken) {
+        if stop.run_until_cancelled(sleep_until(next)).await.is_some() {
+            while batch.len() < BATCH
+                && let Ok(row) = self.0.try_recv()
+            {
+                batch.push(row);
             }
         }
     }
@@ -96,41 +121,54 @@ async fn write_or_retry(database: &Database, batch: &[AuditRow], stop: &Cancella
 }
 
 async fn write(database: &Database, batch: &[AuditRow]) -> Result<(), StoreError> {
+    static ONE: LazyLock<String> = LazyLock::new(|| statement(1));
+    static MANY: LazyLock<String> = LazyLock::new(|| statement(TOGETHER));
     let mut tx = database.write().await?;
-    for row in batch {
-        insert(&mut tx, row).await?;
+    let (many, rest) = batch.as_chunks::<TOGETHER>();
+    for rows in many {
+        insert(&mut tx, &MANY, rows).await?;
+    }
+    for row in rest {
+        insert(&mut tx, &ONE, std::slice::from_ref(row)).await?;
     }
     tx.commit().await
 }
 
-async fn insert(tx: &mut Tx, row: &AuditRow) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO audit (at, consumer, token_id, method, path, model, effects, upstream, grant_name, decision, reason, status, \
-         ending, request_bytes, response_bytes, prompt_tokens, completion_tokens, cached_tokens, picodollars, latency_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
-    )
-    .bind(row.at.as_millis())
-    .bind(row.consumer.as_deref())
-    .bind(row.token_id.as_deref())
-    .bind(row.method.as_str())
-    .bind(row.path.as_str())
-    .bind(row.model.as_deref())
-    .bind(row.effects.as_deref())
-    .bind(row.upstream.as_deref())
-    .bind(row.grant.as_deref())
-    .bind(row.decision.as_str())
-    .bind(row.reason.as_deref())
-    .bind(i64::from(row.status))
-    .bind(row.ending.as_str())
-    .bind(stored(row.request_bytes))
-    .bind(stored(row.response_bytes))
-    .bind(row.prompt_tokens.map(stored))
-    .bind(row.completion_tokens.map(stored))
-    .bind(row.cached_tokens.map(stored))
-    .bind(row.usd.map(Usd::picodollars))
-    .bind(stored(row.latency_ms))
-    .execute(tx.connection())
-    .await?;
+fn statement(rows: usize) -> String {
+    let row = |row: usize| {
+        let places = (1..=COLUMN_COUNT).map(|column| format!("${}", row * COLUMN_COUNT + column));
+        format!("({})", places.collect::<Vec<_>>().join(", "))
+    };
+    format!("INSERT INTO audit ({COLUMNS}) VALUES {}", (0..rows).map(row).collect::<Vec<_>>().join(", "))
+}
+
+async fn insert(tx: &mut Tx, statement: &'static str, rows: &[AuditRow]) -> Result<(), StoreError> {
+    let mut query = sqlx::query(statement);
+    for row in rows {
+        query = query
+            .bind(row.at.as_millis())
+            .bind(row.consumer.as_deref())
+            .bind(row.token_id.as_deref())
+            .bind(row.method.as_str())
+            .bind(row.path.as_str())
+            .bind(row.model.as_deref())
+            .bind(row.effects.as_deref())
+            .bind(row.upstream.as_deref())
+            .bind(row.grant.as_deref())
+            .bind(row.approved_by.as_deref())
+            .bind(row.decision.as_str())
+            .bind(row.reason.as_deref())
+            .bind(i64::from(row.status))
+            .bind(row.ending.as_str())
+            .bind(stored(row.request_bytes))
+            .bind(stored(row.response_bytes))
+            .bind(row.prompt_tokens.map(stored))
+            .bind(row.completion_tokens.map(stored))
+            .bind(row.cached_tokens.map(stored))
+            .bind(row.usd.map(Usd::picodollars))
+            .bind(stored(row.latency_ms));
+    }
+    query.execute(tx.connection()).await?;
     Ok(())
 }
 
