@@ -42,6 +42,8 @@ pub struct AuditRow {
     pub upstream: Option<String>,
     /// The grant that it counts under, if it is certain which one that is.
     pub grant: Option<String>,
+    /// The human who said yes, if one had to.
+    pub approved_by: Option<String>,
     /// Whether the policy let it through.
     pub decision: Decision,
     /// The error code of the answer, if it was ours.
@@ -159,9 +161,9 @@ macro_rules! list {
     ($before:literal, $first:literal) => {
         concat!(
             $before,
-            "SELECT at, consumer, token_id, method, path, model, effects, upstream, grant_name, decision, reason, status, ending, \
-             request_bytes, response_bytes, prompt_tokens, completion_tokens, cached_tokens, picodollars, latency_ms \
-             FROM audit WHERE ",
+            "SELECT at, consumer, token_id, method, path, model, effects, upstream, grant_name, approved_by, decision, reason, \
+             status, ending, request_bytes, response_bytes, prompt_tokens, completion_tokens, cached_tokens, picodollars, \
+             latency_ms FROM audit WHERE ",
             $first,
             " AND at >= $2 AND at < $3 AND (CAST($4 AS TEXT) IS NULL OR decision = $5) AND status >= $6 AND status <= $7 \
              AND (CAST($8 AS TEXT) IS NULL OR LOWER(model) LIKE $9 ESCAPE '\\') \
@@ -274,6 +276,7 @@ fn row_of(row: &AnyRow) -> Result<AuditRow, StoreError> {
         effects: row.try_get("effects")?,
         upstream: row.try_get("upstream")?,
         grant: row.try_get("grant_name")?,
+        approved_by: row.try_get("approved_by")?,
         decision: Decision::from_stored(&decision).ok_or_else(|| corrupt("decision"))?,
         reason: row.try_get("reason")?,
         status: u16::try_from(row.try_get::<i64, _>("status")?).unwrap_or(0),

@@ -132,7 +132,7 @@ impl Consumers {
             call.reserves(self.reserve(&consumer, &permit, &ask).await?, &permit);
             let clearance = clear(&self.approvals, &consumer, &permit, query, &ask).await?;
             let headers = outgoing::strip(&head.headers);
-            call.is_sent();
+            call.is_sent(&clearance);
             let sending = Sending { consumer: &consumer, query, headers, ask };
             let (answer, permit) = self.send(permit, clearance, sending).await?;
             call.is_answered_by(&permit);

@@ -67,10 +67,13 @@ fn audit_row(row: &AuditRow) -> Vec<String> {
         (None, None) => "-".to_owned(),
         (prompt, completion) => format!("{}+{}", prompt.unwrap_or(0), completion.unwrap_or(0)),
     };
-    let decision = match &row.reason {
-        Some(reason) => format!("{} ({reason})", row.decision.as_str()),
-        None => row.decision.as_str().to_owned(),
-    };
+    let mut decision = row.decision.as_str().to_owned();
+    if let Some(human) = &row.approved_by {
+        decision += &format!(" by {human}");
+    }
+    if let Some(reason) = &row.reason {
+        decision += &format!(" ({reason})");
+    }
     let what: Vec<&str> = [&row.model, &row.effects].into_iter().flatten().map(String::as_str).collect();
     vec![
         row.at.to_string(),

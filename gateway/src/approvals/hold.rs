@@ -42,12 +42,18 @@ pub(crate) struct Held {
 #[derive(Debug)]
 pub(crate) struct Approved {
     digest: RequestDigest,
+    by: String,
 }
 
 impl Approved {
     /// Whether this is the request that was approved, to the byte.
     pub(crate) fn covers(&self, digest: &RequestDigest) -> bool {
         self.digest == *digest
+    }
+
+    /// Who said yes.
+    pub(crate) fn by(&self) -> &str {
+        &self.by
     }
 }
 
@@ -85,7 +91,7 @@ impl Approvals {
     pub(crate) async fn hold(&self, held: Held) -> Result<Approved, NotApproved> {
         let mut place = self.add(&held).await?;
         match place.outcome().await {
-            Outcome::Approved => Ok(Approved { digest: held.digest }),
+            Outcome::Approved { by } => Ok(Approved { digest: held.digest, by }),
             Outcome::Denied { by, reason } => Err(NotApproved::Denied { by, reason }),
             Outcome::Unanswered => Err(NotApproved::Expired(self.timeout)),
         }

@@ -136,7 +136,9 @@ impl OwnRow {
     fn outcome(&self, now: Timestamp) -> Outcome {
         match (self.state, &self.answered_by, self.answered_at) {
             // A machine that slept since the answer does not carry out hours later what was approved for then.
-            (ApprovalState::Approved, _, Some(at)) if now.since(at) <= LEASE => Outcome::Approved,
+            (ApprovalState::Approved, Some(by), Some(at)) if now.since(at) <= LEASE => {
+                Outcome::Approved { by: by.clone() }
+            }
             (ApprovalState::Denied, Some(by), _) => Outcome::Denied { by: by.clone(), reason: self.reason.clone() },
             _ => Outcome::Unanswered,
         }

@@ -12,7 +12,7 @@ use super::record::ApprovalId;
 /// How the waiting ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    Approved,
+    Approved { by: String },
     Denied { by: String, reason: Option<String> },
     Unanswered,
 }

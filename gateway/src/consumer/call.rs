@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::Consumers;
 use super::ask::{Ask, Subject};
+use super::clearance::Clearance;
 use super::effects::effects;
 use super::git::{self, Deed, GitAsk};
 use super::mcp;
@@ -128,7 +129,8 @@ impl Call {
     }
 
     /// From now on the upstream may charge for it.
-    pub(super) fn is_sent(&mut self) {
+    pub(super) fn is_sent(&mut self, clearance: &Clearance) {
+        self.row.approved_by = clearance.approved_by().map(printable);
         self.times.sent_at = Some(Instant::now());
         if let Some(reserved) = &mut self.reserved {
             reserved.sent();
@@ -240,6 +242,7 @@ fn row(at: Timestamp, method: &str, path: &str) -> AuditRow {
         effects: None,
         upstream: None,
         grant: None,
+        approved_by: None,
         decision: Decision::Refused,
         reason: None,
         status: CLIENT_GONE,

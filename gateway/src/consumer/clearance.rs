@@ -26,6 +26,11 @@ impl Clearance {
         Self { url: permit.url().to_string(), approved: None }
     }
 
+    /// Who said yes, if a human had to.
+    pub(super) fn approved_by(&self) -> Option<&str> {
+        self.approved.as_ref().map(|(_, approved)| approved.by())
+    }
+
     /// For the same request on its way to another upstream.
     pub(super) fn moved_to(self, permit: &Permit) -> Self {
         Self { url: permit.url().to_string(), ..self }

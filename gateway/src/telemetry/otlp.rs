@@ -99,6 +99,7 @@ fn attributes(row: &AuditRow, about: &About) -> Value {
     all.text_if("doorward.effects", row.effects.as_deref());
     all.text_if("doorward.upstream", row.upstream.as_deref());
     all.text_if("doorward.grant", row.grant.as_deref());
+    all.text_if("doorward.approved_by", row.approved_by.as_deref());
     if let Some(usd) = row.usd {
         all.0.push(json!({ "key": "doorward.cost_usd", "value": { "doubleValue": usd } }));
     }

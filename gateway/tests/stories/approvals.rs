@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use doorward_base::{ManualClock, Timestamp};
-use doorward_gateway::{ConsumerName, Environment, Gateway};
+use doorward_gateway::{AuditFilter, ConsumerName, Environment, Gateway};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -124,6 +124,16 @@ async fn an_approved_merge_reaches_github_with_the_bytes_that_were_shown() {
     assert_eq!(held.arrived().await, 1);
     let (status, again) = held.answer(&shown["id"], json!({ "answer": "deny", "by": "@eve:example.org" })).await;
     assert!(status == 409 && again["error"].as_str().unwrap().contains("@you:example.org"), "{again}");
+    let audited = async {
+        loop {
+            let rows = held.gateway.audit().list(&AuditFilter::default(), 10).await.unwrap();
+            if let [row] = rows.as_slice() {
+                return row.approved_by.clone();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert_eq!(soon(audited).await.as_deref(), Some("@you:example.org"), "the audit log says who said yes");
 }
 
 #[tokio::test]

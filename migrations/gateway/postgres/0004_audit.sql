@@ -1,5 +1,6 @@
--- What a request would have done, which grant paid for it, what it cost in picodollars, and how much of its prompt was cached.
+-- What a request would have done, which human approved it, which grant paid for it, what it cost in picodollars, and how much of its prompt was cached.
 ALTER TABLE audit ADD COLUMN effects TEXT;
+ALTER TABLE audit ADD COLUMN approved_by TEXT;
 ALTER TABLE audit ADD COLUMN grant_name TEXT;
 ALTER TABLE audit ADD COLUMN picodollars BIGINT;
 ALTER TABLE audit ADD COLUMN cached_tokens BIGINT;
