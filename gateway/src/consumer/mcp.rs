@@ -35,10 +35,13 @@ pub(crate) enum Use {
 
 /// All that a body asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "the uses of a body are what it is made of")]
 pub(crate) struct Uses {
     pub(crate) uses: Vec<Use>,
     /// Whether an answer may hold a list.
     pub(crate) lists: bool,
+    /// Whether the messages stand in a list.
+    pub(crate) batch: bool,
 }
 
 #[derive(Deserialize)]
@@ -72,7 +75,8 @@ impl Uses {
     /// decide only in their case are looked for.
     pub(crate) fn read(body: &[u8]) -> Result<Self, Refusal> {
         let text = std::str::from_utf8(body).map_err(|_| unreadable("it is not UTF-8"))?;
-        let messages: Vec<&RawValue> = if text.trim_start().starts_with('[') {
+        let batch = text.trim_start().starts_with('[');
+        let messages: Vec<&RawValue> = if batch {
             serde_json::from_str(text).map_err(unreadable)?
         } else {
             vec![serde_json::from_str(text).map_err(unreadable)?]
@@ -83,7 +87,7 @@ impl Uses {
         let uses = messages.into_iter().map(|message| read_message(message.get()));
         let uses: Vec<(Use, bool)> = uses.collect::<Result<_, _>>()?;
         let lists = uses.iter().any(|(_, lists)| *lists);
-        Ok(Self { uses: uses.into_iter().map(|(used, _)| used).collect(), lists })
+        Ok(Self { uses: uses.into_iter().map(|(used, _)| used).collect(), lists, batch })
     }
 }
 

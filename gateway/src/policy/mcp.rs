@@ -79,7 +79,12 @@ impl Policy {
             return Err(Refusal::NotGranted(format!("{} of the MCP server `{name}`", described(refused))));
         }
         let held = |used: &&mcp::Use| matches!(used, mcp::Use::Tool(tool) if rules.iter().any(|rule| rule.approve.is_match(tool)));
-        let held = uses.uses.iter().filter(held).map(|used| format!("{} of {name}", described(used))).collect();
+        let held: Vec<_> = uses.uses.iter().filter(held).map(|used| format!("{} of {name}", described(used))).collect();
+        if uses.batch && !held.is_empty() {
+            let alone =
+                "a human has to approve a tool of this batch: send it alone, so that its arguments can be shown";
+            return Err(Refusal::NotUnderstood(alone.to_owned()));
+        }
         Ok(Permit::for_route(upstream, &ask.route, names(granting.into_iter()))?.held_for(held))
     }
 
@@ -98,5 +103,48 @@ fn described(used: &mcp::Use) -> String {
         mcp::Use::Prompt(name) => format!("the prompt `{name}`"),
         mcp::Use::Resource(uri) => format!("the resource `{uri}`"),
         mcp::Use::Other(method) => format!("the method `{method}`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use doorward_base::{DatabaseUrl, ManualClock, Random, Timestamp};
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::GatewayConfig;
+    use crate::consumer::{Route, Subject, Target};
+    use crate::store::open_database;
+    use crate::tokens::{ConsumerName, Tokens};
+
+    #[tokio::test]
+    #[expect(clippy::default_trait_access, reason = "what a request carries on is no matter of the policy")]
+    async fn a_tool_that_a_human_approves_is_not_hidden_in_a_batch() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = open_database(&DatabaseUrl::sqlite(&folder.path().join("gateway.db"))).await.unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000)));
+        let tokens = Tokens::new(database, clock, Random::seeded(1));
+        let minted = tokens.mint(ConsumerName::new("a").unwrap(), vec!["g".to_owned()], Duration::from_secs(60)).await;
+        let consumer = tokens.authenticate(&minted.unwrap().token).await.unwrap();
+        let upstream = json!({ "name": "mail", "kind": "mcp", "base_url": "http://127.0.0.1:1/mcp" });
+        let config: GatewayConfig = serde_json::from_value(json!({ "upstreams": [upstream] })).unwrap();
+        let grants = json!({ "g": { "mcp": [{ "upstream": "mail", "tools": ["read"], "approve": ["send"] }] } });
+        let policy = Policy::compile(&config, &serde_json::from_value(grants).unwrap()).unwrap();
+        let authorize = |body: &str| {
+            let target = Target::parse(&"/mcp/mail".parse().unwrap()).unwrap();
+            let route = Route::find(&Method::POST, &target).unwrap();
+            let subject = Subject::Mcp(mcp::Uses::read(body.as_bytes()).unwrap());
+            policy.authorize(&consumer, &Ask { route, method: Method::POST, subject, payload: Default::default() })
+        };
+        let call = |tool: &str| {
+            json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": tool } }).to_string()
+        };
+        assert_eq!(authorize(&call("send")).unwrap().held(), ["the tool `send` of mail"]);
+        assert!(authorize(&format!("[{},{}]", call("read"), call("read"))).unwrap().held().is_empty());
+        for batch in [format!("[{}]", call("send")), format!("[{},{}]", call("read"), call("send"))] {
+            assert!(matches!(authorize(&batch), Err(Refusal::NotUnderstood(_))), "{batch}");
+        }
     }
 }
