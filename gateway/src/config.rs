@@ -166,7 +166,9 @@ pub enum ConfigError {
     Alias { name: String },
     #[error("`{setting}` is no address of an OTLP collector: write one such as http://127.0.0.1:4318")]
     Telemetry { setting: &'static str },
-    #[error("`{variable}` is no list of headers: write name=value, with commas between them and values percent-encoded")]
+    #[error(
+        "`{variable}` is no list of headers: write name=value, with commas between them and values percent-encoded"
+    )]
     TelemetryHeaders { variable: &'static str },
     #[error(transparent)]
     Fallback(FallbackError),
