@@ -58,6 +58,7 @@ use payload::Reading;
 pub(crate) use refusal::Refusal;
 pub(crate) use route::Route;
 pub(crate) use target::{Target, decoded};
+pub(crate) use usage::UsageReader;
 use wire::Wire;
 
 /// What it takes to answer consumers.

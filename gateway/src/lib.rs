@@ -28,6 +28,8 @@ mod consumer;
 mod credential;
 mod credentials;
 mod destinations;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
 mod health;
 mod metrics;
