@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use doorward_testkit::free_port;
+use doorward_testkit::own_port;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
@@ -39,7 +39,7 @@ impl Stage {
     pub async fn open(plan: Plan<'_>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("home")).unwrap();
-        let port = free_port();
+        let port = own_port();
         let settings = settings(folder.path(), port, plan.tls);
         std::fs::write(folder.path().join("doorward.toml"), settings + &plan.config).unwrap();
         for (name, value) in plan.secrets {
@@ -89,15 +89,29 @@ impl Stage {
         Client::new(program.as_ref(), &self.folder("home"), self.keys.clone())
     }
 
-    /// Everything that the gateway logged so far.
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
+    /// Not in its log, at the finest level, nor in any file of its database.
+    #[track_caller]
+    pub fn keeps_nothing_of(&self, texts: &[&str]) {
+        let mut searched = 0;
+        for entry in std::fs::read_dir(self.folder.path()).unwrap().flatten() {
+            let name = entry.file_name().into_string().unwrap();
+            if name != "log" && !name.starts_with("gateway.db") {
+                continue;
+            }
+            let content = std::fs::read(entry.path()).unwrap();
+            searched += content.len();
+            for text in texts {
+                let found = content.windows(text.len()).any(|window| window == text.as_bytes());
+                assert!(!found, "`{text}` is in {name}");
+            }
+        }
+        assert!(searched > 1_000, "there is nothing to search");
     }
 }
 
 fn settings(folder: &Path, port: u16, tls: bool) -> String {
     let mut settings =
-        format!("[gateway]\nlisten = \"127.0.0.1:{port}\"\nadmin_listen = \"127.0.0.1:{}\"\n", free_port());
+        format!("[gateway]\nlisten = \"127.0.0.1:{port}\"\nadmin_listen = \"127.0.0.1:{}\"\n", own_port());
     if tls {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();

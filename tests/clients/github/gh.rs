@@ -88,5 +88,5 @@ async fn gh_does_what_the_grant_says() {
         (&work.comments[..], &work.pulls[..]),
         (&["It squeaks, too".to_owned()][..], &["Oil it".to_owned()][..])
     );
-    assert!(!gh.stage.log().contains(REAL_KEY) && !gh.stage.log().contains(&gh.token));
+    gh.stage.keeps_nothing_of(&[REAL_KEY, &gh.token]);
 }

@@ -13,4 +13,4 @@ pub use databases::on_both_engines;
 pub use human::{Human, RoomLine};
 pub use postgres::fresh_database as postgres_database;
 pub use process::DiesWithUs;
-pub use tools::{free_port, gh, node_tools, program, python_tool, python_tools, testkit_folder, wait_for};
+pub use tools::{free_port, gh, node_tools, own_port, program, python_tool, python_tools, testkit_folder, wait_for};

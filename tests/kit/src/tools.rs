@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 /// `target/testkit/`, where everything that the tests install or start is kept.
@@ -119,6 +120,19 @@ pub async fn wait_for<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<
 pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
     listener.local_addr().expect("a bound socket has an address").port()
+}
+
+/// A TCP port of 127.0.0.1 for a server that starts a little later: below those that the system gives to whoever connects somewhere,
+/// and another one each time.
+///
+/// # Panics
+/// If the machine has none left.
+pub fn own_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Programs that run at the same time begin at different places.
+    let begin = 10_000 + u16::try_from(std::process::id() % 1_000).expect("it is below 1,000") * 20;
+    let ports = std::iter::repeat_with(|| begin + NEXT.fetch_add(1, Ordering::SeqCst));
+    ports.take(1_000).find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a port is free")
 }
 
 pub(crate) fn run(command: &mut Command) {
