@@ -22,5 +22,6 @@ mod refusals;
 #[allow(dead_code, reason = "each suite uses a part of it")]
 mod rig;
 mod seeing;
+mod spending;
 mod streams;
 mod trouble;
