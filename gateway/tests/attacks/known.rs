@@ -136,7 +136,7 @@ async fn a_body_that_names_two_models_in_any_spelling_is_refused() {
         format!("{{\"model\":\"{}\"}}", "x".repeat(100_000)),
     ] {
         let answer = rig.post(&token, "chat/completions", body.clone()).send().await.unwrap();
-        assert_eq!(answer.status(), 400, "{:.100}", body);
+        assert_eq!(answer.status(), 400, "{body:.100}");
     }
     let utf16: Vec<u8> = r#"{"model":"gpt-5"}"#.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let request = rig.post(&token, "chat/completions", "").body(utf16);

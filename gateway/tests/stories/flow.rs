@@ -135,7 +135,7 @@ async fn a_client_that_does_not_read_stops_the_upstream_after_what_the_sockets_h
     client.write_all(head.as_bytes()).await.unwrap();
     let mut call = soon(upstream.call()).await;
     call.begin_events().await;
-    let chunk = [b"data: ".as_slice(), &[b'x'; 60_000], b"\n\n"].concat();
+    let chunk = [b"data: ".as_slice(), &vec![b'x'; 60_000], b"\n\n"].concat();
     let taken = call.fill(&chunk, 256 << 20).await;
     assert!(taken < 64 << 20, "{taken} bytes were taken although nobody read any");
     // It goes on once the client reads.

@@ -18,7 +18,7 @@ fn grant() -> Value {
     json!({ "mcp": [{ "upstream": "memory", "tools": ["read_*"], "resources": ["file:///open/*"] }] })
 }
 
-fn message(method: &str, params: Value) -> String {
+fn message(method: &str, params: &Value) -> String {
     json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string()
 }
 
@@ -40,7 +40,7 @@ async fn raw() -> (Rig, RawUpstream, String) {
 #[tokio::test]
 async fn tools_that_are_not_granted_are_absent_from_the_list_and_all_else_stays_as_it_came() {
     let (rig, upstream, token) = raw().await;
-    let sent = tokio::spawn(send(&rig, &token, message("tools/list", json!({}))).send());
+    let sent = tokio::spawn(send(&rig, &token, message("tools/list", &json!({}))).send());
     let mut call = soon(upstream.call()).await;
     assert!(call.head.starts_with("post /srv/mcp http/1.1\r\n"), "{}", call.head);
     assert_eq!(call.header("authorization"), Some(format!("bearer {KEY}").as_str()));
@@ -52,7 +52,7 @@ async fn tools_that_are_not_granted_are_absent_from_the_list_and_all_else_stays_
 #[tokio::test]
 async fn in_a_stream_of_events_the_list_is_filtered_too_and_each_event_arrives_at_once() {
     let (rig, upstream, token) = raw().await;
-    let sent = tokio::spawn(send(&rig, &token, message("tools/list", json!({}))).send());
+    let sent = tokio::spawn(send(&rig, &token, message("tools/list", &json!({}))).send());
     let mut call = soon(upstream.call()).await;
     call.begin_events().await;
     let progress = "event: message\nid: 7\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n";
@@ -105,15 +105,15 @@ async fn what_is_not_granted_is_refused_alone_or_in_a_batch_and_the_server_hears
     Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_string("{}")).mount(&server).await;
     let rig = Rig::granting(&[memory(&server.uri())], &grant()).await;
     let token = rig.mine().await;
-    let call = |name: &str| message("tools/call", json!({ "name": name }));
+    let call = |name: &str| message("tools/call", &json!({ "name": name }));
     for (body, status) in [
         (call("delete_all"), 403),
         (call("READ_graph"), 403),
         (format!("[{},{}]", call("read_graph"), call("delete_all")), 403),
-        (message("resources/read", json!({ "uri": "file:///secret/a" })), 403),
-        (message("prompts/get", json!({ "name": "any" })), 403),
-        (message("completion/complete", json!({})), 403),
-        (message("tools/call", json!({})), 400),
+        (message("resources/read", &json!({ "uri": "file:///secret/a" })), 403),
+        (message("prompts/get", &json!({ "name": "any" })), 403),
+        (message("completion/complete", &json!({})), 403),
+        (message("tools/call", &json!({})), 400),
         (
             r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call","params":{"name":"delete_all"}}"#
                 .to_owned(),
@@ -135,13 +135,13 @@ async fn what_is_not_granted_is_refused_alone_or_in_a_batch_and_the_server_hears
     let other = rig.client.post(rig.url("/mcp/other")).bearer_auth(&token).header("content-type", "application/json");
     assert_eq!(other.body(call("read_graph")).send().await.unwrap().status(), 403);
     let nothing = rig.token("nothing").await;
-    assert_eq!(send(&rig, &nothing, message("initialize", json!({}))).send().await.unwrap().status(), 403);
+    assert_eq!(send(&rig, &nothing, message("initialize", &json!({}))).send().await.unwrap().status(), 403);
     assert!(server.received_requests().await.unwrap().is_empty());
     assert_eq!(
         send(&rig, &token, format!("[{},{}]", call("read_a"), call("read_b"))).send().await.unwrap().status(),
         200
     );
-    let granted = message("resources/read", json!({ "uri": "file:///open/a" }));
+    let granted = message("resources/read", &json!({ "uri": "file:///open/a" }));
     assert_eq!(send(&rig, &token, granted).send().await.unwrap().status(), 200);
 }
 
@@ -149,7 +149,7 @@ async fn what_is_not_granted_is_refused_alone_or_in_a_batch_and_the_server_hears
 async fn an_answer_that_cannot_be_searched_for_what_to_hide_does_not_pass() {
     let (rig, upstream, token) = raw().await;
     let sent =
-        tokio::spawn(async move { send(&rig, &token, message("tools/list", json!({}))).send().await?.text().await });
+        tokio::spawn(async move { send(&rig, &token, message("tools/list", &json!({}))).send().await?.text().await });
     let mut call = soon(upstream.call()).await;
     call.answer(r#"{"result":{"tools":[{"name":"delete_all"}],"tools":[]}}"#).await;
     assert!(soon(sent).await.unwrap().is_err());
