@@ -25,6 +25,8 @@ pub struct Work {
     pub comments: Vec<String>,
     pub pulls: Vec<String>,
     pub assets: Vec<String>,
+    /// Names of other mutations.
+    pub changes: Vec<String>,
 }
 
 /// A GitHub with the repository `acme/widgets`.

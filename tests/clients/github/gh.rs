@@ -59,6 +59,14 @@ async fn gh_does_what_the_grant_says() {
     gh.says(&create, "/acme/widgets/pull/101").await;
     gh.says(&["pr", "list"], "Oil it").await;
     gh.says(&["pr", "view", "101"], "Oil it").await;
+    for change in [
+        &["issue", "edit", "4", "--title", "Squeaks loudly"][..],
+        &["issue", "close", "4"],
+        &["pr", "review", "101", "--approve"],
+        &["pr", "close", "101"],
+    ] {
+        gh.in_widgets(change).succeeds().await;
+    }
     std::fs::write(gh.stage.folder("home").join("bell.wav"), "RIFF of a bell").unwrap();
     gh.says(&["release", "upload", "v1", "bell.wav"], "").await;
     let in_environment = gh.run(&["issue", "list"]).env("GH_REPO", &gh.repository()).succeeds().await.stdout;
@@ -88,5 +96,7 @@ async fn gh_does_what_the_grant_says() {
         (&work.comments[..], &work.pulls[..]),
         (&["It squeaks, too".to_owned()][..], &["Oil it".to_owned()][..])
     );
+    assert_eq!(work.changes, ["updateIssue", "closeIssue", "addPullRequestReview", "closePullRequest"]);
+    assert_eq!(work.assets, ["bell.wav: RIFF of a bell"]);
     gh.stage.keeps_nothing_of(&[REAL_KEY, &gh.token]);
 }

@@ -66,10 +66,14 @@ fn mutation(hub: &Hub, query: &str, input: &Value) -> Value {
         let number = 100 + work.pulls.len();
         drop(work);
         json!({"createPullRequest": {"pullRequest": pull(hub, number)}})
-    } else {
+    } else if query.contains("addComment(") {
         work.comments.push(text("body"));
         let url = "https://hub.example/acme/widgets/issues/1#issuecomment-1";
         json!({"addComment": {"commentEdge": {"node": {"url": url}}}})
+    } else {
+        let name = query.split_once('{').unwrap().1.split('(').next().unwrap().trim();
+        work.changes.push(name.to_owned());
+        json!({name: null})
     }
 }
 
