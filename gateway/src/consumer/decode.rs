@@ -57,11 +57,12 @@ impl Decode {
 }
 
 impl Decoder {
+    /// What is in the bytes comes out with them: the next ones may be an event that comes much later.
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         match self {
-            Self::Gzip(decoder) => decoder.write_all(bytes),
-            Self::Zlib(decoder) => decoder.write_all(bytes),
-            Self::Deflate(decoder) => decoder.write_all(bytes),
+            Self::Gzip(decoder) => decoder.write_all(bytes).and_then(|()| decoder.flush()),
+            Self::Zlib(decoder) => decoder.write_all(bytes).and_then(|()| decoder.flush()),
+            Self::Deflate(decoder) => decoder.write_all(bytes).and_then(|()| decoder.flush()),
             Self::Undecided => Ok(()),
         }
     }

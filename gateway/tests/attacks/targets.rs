@@ -8,13 +8,15 @@ use crate::rig::Rig;
 use crate::whatwg;
 
 /// Below each of these the token may reach anything.
-const ROOTS: [&str; 7] = [
+const ROOTS: [&str; 9] = [
     "/v1/",
     "/anthropic/v1/",
     "/http/weather/",
     "/api/v3/repos/acme/widgets/contents/",
     "/api/v3/",
     "/git/acme/widgets.git/",
+    "/acme/widgets.git/",
+    "/api/uploads/repos/acme/widgets/releases/1/",
     "/mcp/",
 ];
 

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::renderings::{leak, of};
-use crate::rig::{RawUpstream, Rig, soon};
+use crate::rig::{KEY, RawUpstream, Rig, soon};
 use crate::secrets;
 
 struct Echo {
@@ -257,6 +257,56 @@ async fn every_route_is_searched() {
         let got = soon(async { sent.await.unwrap().unwrap().bytes().await.unwrap() }).await;
         for secret in secrets::all() {
             assert_eq!(leak(&got, secret.as_bytes()).filter(|piece| !is_framing(piece)), None, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_github_answers_is_searched_behind_the_rewritten_links_and_so_is_git() {
+    let upstream = RawUpstream::start().await;
+    let base = format!("http://{}", upstream.address());
+    let github = json!({
+        "name": "github", "kind": "github", "base_url": base, "git_url": base, "uploads_url": base, "credential": { "env": "KEY" },
+    });
+    let mut config = crate::rig::config(&[github]);
+    config.url = Some("https://gateway.example".parse().unwrap());
+    let grant = json!({ "github": [{ "repos": ["acme/*"], "allow": ["read", "releases:write"] }] });
+    let rig = Rig::granting_with(config, &grant).await;
+    let token = rig.mine().await;
+    let pair = format!("x-access-token:{KEY}");
+    let in_base64 = of(&pair).into_iter().filter(|(name, _)| name.contains("base64"));
+    let quoted: Vec<Vec<u8>> = of(KEY).into_iter().chain(in_base64).map(|(_, text)| text).collect();
+    let texts = quoted.iter().filter_map(|text| str::from_utf8(text).ok());
+    let body =
+        json!({ "url": format!("{base}/repos/acme/w?key={KEY}"), "quoted": texts.collect::<Vec<_>>() }).to_string();
+    let link = format!("<{base}/repositories/1/issues?key={KEY}>; rel=\"next\"");
+    let query = r#"{"query":"{repository(owner:\"acme\",name:\"w\"){name}}"}"#;
+    for (method, path, content_type, sent) in [
+        ("GET", "/api/v3/repos/acme/w", "", ""),
+        ("POST", "/api/graphql", "application/json", query),
+        ("POST", "/api/uploads/repos/acme/w/releases/1/assets?name=a", "application/zip", "x"),
+        ("GET", "/git/acme/w.git/info/refs?service=git-upload-pack", "", ""),
+        ("POST", "/git/acme/w.git/git-upload-pack", "application/x-git-upload-pack-request", "0000"),
+    ] {
+        let request = rig.client.request(method.parse().unwrap(), rig.url(path)).basic_auth("x", Some(&token));
+        let waiting = tokio::spawn(request.header("content-type", content_type).body(sent).send());
+        let mut call = soon(upstream.call()).await;
+        let head =
+            format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\nlink: {link}\r\n");
+        call.send(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await;
+        let answer = soon(waiting).await.unwrap().unwrap();
+        let headers = format!("{:?}", answer.headers());
+        let got = soon(answer.bytes()).await.unwrap();
+        // Of the pair that git is shown, the user's name is no secret.
+        for (_, text) in &of(KEY) {
+            assert_eq!(leak(&got, text), None, "{method} {path}");
+            assert_eq!(leak(headers.as_bytes(), text), None, "{method} {path}: {headers}");
+        }
+        if path.starts_with("/api/v3") {
+            assert!(
+                String::from_utf8_lossy(&got).contains("https://gateway.example/api/v3/repos/acme/w?key=*"),
+                "links lead back"
+            );
         }
     }
 }

@@ -1,9 +1,12 @@
 //! How answers and requests flow: silences, slow readers, limits of size and time.
 
+use std::io::Write;
 use std::time::Duration;
 
 use doorward_gateway::Ending;
 use doorward_gateway::config::{ByteSize, GatewayConfig, HumanDuration};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -83,6 +86,27 @@ async fn what_is_no_stream_of_events_gets_no_comment() {
     assert_eq!(heard(&mut answer, Duration::from_millis(100)).await, "{}");
     call.end_events().await;
     assert!(soon(answer.chunk()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn events_that_come_compressed_arrive_one_by_one_too() {
+    let Flow { mut call, sent, .. } = flow(|_| {}).await;
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\n";
+    call.send(format!("{head}transfer-encoding: chunked\r\n\r\n").as_bytes()).await;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let mut compressed = |event: &str| {
+        encoder.write_all(event.as_bytes()).unwrap();
+        encoder.flush().unwrap();
+        std::mem::take(encoder.get_mut())
+    };
+    call.send_chunk(compressed("data: 1\n\n")).await;
+    let mut answer = soon(sent).await.unwrap().unwrap();
+    assert_eq!(soon(answer.chunk()).await.unwrap().unwrap(), "data: 1\n\n");
+    for number in 2..5 {
+        let event = format!("data: {number}\n\n");
+        call.send_chunk(compressed(&event)).await;
+        assert_eq!(soon(answer.chunk()).await.unwrap().unwrap(), event);
+    }
 }
 
 #[tokio::test]
