@@ -10,6 +10,7 @@ mod flow;
 mod git;
 mod github;
 mod github_app;
+mod held;
 mod http;
 mod limits;
 mod mcp;
