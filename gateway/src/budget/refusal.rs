@@ -21,8 +21,8 @@ impl OverBudget {
         }
     }
 
-    /// `Retry-After` (RFC 9110, section 10.2.3): whole seconds, at least one. A rate frees up after 61 at the latest; the clients of
-    /// OpenAI and Anthropic heed no more than 60 and would try again at once.
+    /// `Retry-After` (RFC 9110, section 10.2.3): whole seconds, at least one. A rate frees up within 60, unless the clock of another
+    /// replica is ahead; the clients of OpenAI and Anthropic heed no more than 60 and would try again at once.
     pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
         let seconds = self.retry_after().map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0))?.max(1);
         Some(if matches!(self.lack, Lack::Rate { .. }) { seconds.min(60) } else { seconds })

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use doorward_base::Timestamp;
 
-const SECONDS: i64 = 60;
+const MINUTE: i64 = 60_000;
 
-/// When requests came. A second leaves the window only when all of it is more than a minute ago, so that no minute, wherever it
-/// begins, sees more than the limit.
+/// When requests came: for each second the time of its last one in milliseconds since the Unix epoch, and how many there were. They
+/// leave the window together, a minute after the last, so that no minute, wherever it begins, sees more than the limit, and
+/// nobody waits for longer than a minute.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Window(VecDeque<(i64, u64)>);
 
@@ -18,28 +19,28 @@ impl Window {
         self.forget(now);
         let used: u64 = self.0.iter().map(|(_, count)| count).sum();
         let Some(mut surplus) = (used + 1).checked_sub(limit).filter(|surplus| *surplus > 0) else { return Ok(()) };
-        for (second, count) in &self.0 {
+        for (last, count) in &self.0 {
             surplus = surplus.saturating_sub(*count);
             if surplus == 0 {
-                return Err(Timestamp::from_millis((second + SECONDS + 1) * 1000).since(now));
+                return Err(Timestamp::from_millis(last + MINUTE).since(now));
             }
         }
-        Err(Duration::from_secs(SECONDS.unsigned_abs()))
+        Err(Duration::from_millis(MINUTE.unsigned_abs()))
     }
 
     /// Counts one request.
     pub(super) fn record(&mut self, now: Timestamp) {
-        let second = second_of(now);
+        let now = now.as_millis();
         match self.0.back_mut() {
             // A clock that goes back must not open the window.
-            Some((last, count)) if *last >= second => *count += 1,
-            _ => self.0.push_back((second, 1)),
+            Some((last, count)) if second_of(*last) >= second_of(now) => (*last, *count) = (now.max(*last), *count + 1),
+            _ => self.0.push_back((now, 1)),
         }
     }
 
-    /// As it is stored: `[[second, count], …]`.
+    /// As it is stored: `[[last, count], …]`.
     pub(super) fn stored(&self) -> String {
-        let pairs = self.0.iter().map(|(second, count)| format!("[{second},{count}]")).collect::<Vec<_>>();
+        let pairs = self.0.iter().map(|(last, count)| format!("[{last},{count}]")).collect::<Vec<_>>();
         format!("[{}]", pairs.join(","))
     }
 
@@ -48,15 +49,15 @@ impl Window {
     }
 
     fn forget(&mut self, now: Timestamp) {
-        let oldest = second_of(now) - SECONDS;
-        while self.0.front().is_some_and(|(second, _)| *second < oldest) {
+        let over = now.as_millis() - MINUTE;
+        while self.0.front().is_some_and(|(last, _)| *last <= over) {
             self.0.pop_front();
         }
     }
 }
 
-fn second_of(time: Timestamp) -> i64 {
-    time.as_millis().div_euclid(1000)
+fn second_of(millis: i64) -> i64 {
+    millis.div_euclid(1000)
 }
 
 #[cfg(test)]
@@ -82,9 +83,9 @@ mod tests {
             take(&mut window, at(500), 3).unwrap();
         }
         let wait = take(&mut window, at(10_500), 3).unwrap_err();
-        assert_eq!(wait, Duration::from_millis(50_500));
-        assert!(take(&mut window, at(60_999), 3).is_err());
-        take(&mut window, at(61_000), 3).unwrap();
+        assert_eq!(wait, Duration::from_secs(50));
+        assert!(take(&mut window, at(60_499), 3).is_err());
+        take(&mut window, at(60_500), 3).unwrap();
     }
 
     #[test]
@@ -98,7 +99,16 @@ mod tests {
         for second in 0..10 {
             take(&mut window, at(second * 1000), 10).unwrap();
         }
-        assert_eq!(take(&mut window, at(10_000), 2), Err(Duration::from_secs(59)));
+        assert_eq!(take(&mut window, at(10_000), 2), Err(Duration::from_secs(58)));
+    }
+
+    #[test]
+    fn the_requests_of_a_second_leave_together_with_the_last_of_them() {
+        let mut window = Window::default();
+        take(&mut window, at(100), 2).unwrap();
+        take(&mut window, at(900), 2).unwrap();
+        assert_eq!(take(&mut window, at(60_100), 2), Err(Duration::from_millis(800)));
+        take(&mut window, at(60_900), 2).unwrap();
     }
 
     #[test]
@@ -107,21 +117,28 @@ mod tests {
         for millis in [0, 10, 5_000] {
             take(&mut window, at(millis), 9).unwrap();
         }
-        assert_eq!(window.stored(), "[[0,2],[5,1]]");
+        assert_eq!(window.stored(), "[[10,2],[5000,1]]");
         assert_eq!(Window::from_stored(&window.stored()).unwrap(), window);
         assert_eq!(Window::from_stored("[]").unwrap(), Window::default());
     }
 
     proptest! {
         #[test]
-        fn no_minute_sees_more_than_the_limit(gaps in proptest::collection::vec(0_i64..8_000, 1..200), limit in 1_u64..20) {
+        fn no_minute_sees_more_than_the_limit_and_nobody_waits_longer_than_one(gaps in proptest::collection::vec(0_i64..8_000, 1..200), limit in 1_u64..20) {
             let mut window = Window::default();
             let mut now = 1_700_000_000_123;
             let mut let_through = Vec::new();
             for gap in gaps {
                 now += gap;
-                if take(&mut window, at(now), limit).is_ok() {
-                    let_through.push(now);
+                match take(&mut window, at(now), limit) {
+                    Ok(()) => let_through.push(now),
+                    Err(wait) => {
+                        prop_assert!(wait <= Duration::from_secs(60));
+                        // Who comes back in time is let through.
+                        now += i64::try_from(wait.as_millis()).unwrap();
+                        prop_assert!(take(&mut window, at(now), limit).is_ok());
+                        let_through.push(now);
+                    }
                 }
             }
             for (index, first) in let_through.iter().enumerate() {
