@@ -90,6 +90,8 @@ impl Default for GatewayConfig {
 pub struct Limits {
     /// The largest request body.
     pub request_body: ByteSize,
+    /// All request bodies that are in memory at a time; one consumer may have half of it.
+    pub bodies: ByteSize,
     /// The largest pack of a git push.
     pub push: ByteSize,
     /// The largest answer of an upstream.
@@ -98,7 +100,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { request_body: ByteSize(32 << 20), push: ByteSize(2 << 30), response: ByteSize(8 << 30) }
+        Self {
+            request_body: ByteSize(32 << 20),
+            bodies: ByteSize(512 << 20),
+            push: ByteSize(2 << 30),
+            response: ByteSize(8 << 30),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod passes;
 mod payload;
 mod refusal;
 mod relay;
+mod room;
 mod route;
 mod target;
 mod usage;
@@ -56,7 +57,8 @@ pub(crate) use git::{Deed, GitAsk};
 pub(crate) use github::{LastRepositories, links};
 use payload::Reading;
 pub(crate) use refusal::Refusal;
-pub(crate) use route::Route;
+pub(crate) use room::Room;
+pub(crate) use route::{Guard, Route};
 pub(crate) use target::{Target, decoded};
 pub(crate) use usage::UsageReader;
 use wire::Wire;
@@ -76,6 +78,7 @@ pub(crate) struct Consumers {
     pub(crate) open_calls: OpenCalls,
     pub(crate) links: Arc<Links>,
     pub(crate) last_repositories: LastRepositories,
+    pub(crate) room: Room,
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
 }
@@ -116,9 +119,13 @@ impl Consumers {
             let target = Target::parse(&head.uri)?;
             let route = Route::find(&head.method, &target)?;
             let query = target.query.as_deref();
-            let mut ask = Ask::read(&head, route, body, self.reading(), self.reading_a_push()).await?;
+            self.policy.admit(&consumer, &route, &head.method)?;
+            let (reading, push) = self.readings(&consumer);
+            let mut ask = Ask::read(&head, route, body, reading, push).await?;
             call.asks_for(&ask);
             if let Subject::ModelList = ask.subject {
+                // It costs nothing but is asked of every upstream: rates count it.
+                self.budgets.reserve(&consumer.name, &consumer.grants, None).await?;
                 return self.models(&consumer, &ask.route, query).await.map(Outcome::Answered);
             }
             if let Subject::Github(deeds) = &mut ask.subject {
@@ -159,17 +166,17 @@ impl Consumers {
             return answer;
         };
         let events = answer.media_type() == "text/event-stream";
-        if !events && !uses.lists {
+        let list = uses.lists && answer.status.is_success();
+        if !events && !list {
             return answer;
         }
         answer.changed_by(mcp::Listing::new(self.policy.visible(sending.consumer, server), events))
     }
 
-    fn reading_a_push(&self) -> Reading {
-        Reading { limit: self.limits.push, ..self.reading() }
-    }
-
-    fn reading(&self) -> Reading {
-        Reading { limit: self.limits.request_body, idle: self.timeouts.request_body.0 }
+    /// How a body is read, and how that of a push.
+    fn readings(&self, consumer: &Consumer) -> (Reading, Reading) {
+        let (limit, idle) = (self.limits.request_body, self.timeouts.request_body.0);
+        let reading = Reading { limit, idle, share: self.room.share(&consumer.name) };
+        (reading.clone(), Reading { limit: self.limits.push, ..reading })
     }
 }

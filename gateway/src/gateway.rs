@@ -16,7 +16,7 @@ use crate::audit::{self, AuditLog, AuditReader, Moment};
 use crate::budget::{Budgets, Ledger, Prices};
 use crate::check::{self, Finding};
 use crate::config::{ConfigError, GatewayConfig, Grants, HumanDuration};
-use crate::consumer::{self, Consumers, Forwarder, LastRepositories};
+use crate::consumer::{self, Consumers, Forwarder, LastRepositories, Room};
 use crate::credentials::keys::Tools;
 use crate::credentials::{Credentials, Environment};
 use crate::health::Health;
@@ -116,6 +116,7 @@ impl Gateway {
             open_calls: OpenCalls::default(),
             links,
             last_repositories: LastRepositories::default(),
+            room: Room::new(config.limits.bodies),
             limits: config.limits,
             timeouts: config.timeouts,
         });

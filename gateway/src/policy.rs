@@ -8,11 +8,12 @@ mod paths;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use axum::http::Method;
 use doorward_github::Rule;
 use url::Url;
 
 use crate::config::{ConfigError, GatewayConfig, GrantConfig, Grants, UpstreamKind};
-use crate::consumer::{Ask, Refusal, Route, Subject};
+use crate::consumer::{Ask, GitAsk, Guard, Refusal, Route, Subject};
 use crate::credentials::app::Scope;
 use crate::tokens::Consumer;
 use crate::upstream::{Base, Upstream};
@@ -135,12 +136,28 @@ impl Policy {
         &self.upstreams
     }
 
+    /// Whether something of the kind may be granted at all: for anyone else no body is read.
+    pub(crate) fn admit(&self, consumer: &Consumer, route: &Route, method: &Method) -> Result<(), Refusal> {
+        match route.entry.guard {
+            // Which model is wanted stands in the body.
+            Guard::ModelList | Guard::Model | Guard::ModelForm => Ok(()),
+            Guard::Path => self.granting_path(consumer, route).map(drop),
+            Guard::Http => self.authorize_http(consumer, route, method).map(drop),
+            Guard::Mcp => self.admit_to_mcp(consumer, route),
+            Guard::GithubRest | Guard::GithubGraphql | Guard::GithubUploads => self.admit_to_github(consumer),
+            Guard::Git => match GitAsk::announced(route)? {
+                Some(announced) => self.authorize_git(consumer, route, &announced).map(drop),
+                None => Ok(()),
+            },
+        }
+    }
+
     /// May this consumer send this, and where does it go?
     pub(crate) fn authorize(&self, consumer: &Consumer, ask: &Ask) -> Result<Permit, Refusal> {
         match &ask.subject {
             Subject::Model(facts) => self.authorize_model(consumer, &ask.route, facts),
             Subject::Path(facts) => self.authorize_path(consumer, &ask.route, facts.as_ref()),
-            Subject::Http => self.authorize_http(consumer, ask),
+            Subject::Http => self.authorize_http(consumer, &ask.route, &ask.method),
             Subject::Github(deeds) => self.authorize_github(consumer, &ask.route, &deeds.effects),
             Subject::Git(git) => self.authorize_git(consumer, &ask.route, git),
             Subject::Mcp(uses) => self.authorize_mcp(consumer, ask, uses),

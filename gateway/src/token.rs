@@ -115,7 +115,8 @@ mod tests {
     #[test]
     fn a_token_is_seen_between_other_bytes() {
         let token = ConsumerToken::generate(&Random::seeded(1));
-        for text in [token.expose().to_owned(), format!("dw_x{}y", token.expose()), format!("\u{e9}{}", token.expose())] {
+        for text in [token.expose().to_owned(), format!("dw_x{}y", token.expose()), format!("\u{e9}{}", token.expose())]
+        {
             assert!(ConsumerToken::is_in(text.as_bytes()), "{text}");
         }
         assert!(!ConsumerToken::is_in(&token.expose().as_bytes()[..44]) && !ConsumerToken::is_in(b""));

@@ -75,9 +75,9 @@ impl Reserved {
     /// bytes where they say more.
     pub(crate) fn settle_by_bytes(mut self, counted: Option<Spent>, answer_bytes: u64, form: AnswerForm) {
         if let Some(open) = self.0.take() {
-            let Estimate { prompt, completion } = open.estimate;
-            let counted = counted.unwrap_or(Spent { prompt, ..Spent::default() });
-            let by_bytes = answer_tokens(answer_bytes, form).min(completion.unwrap_or(u64::MAX));
+            let counted = counted.unwrap_or(Spent { prompt: open.estimate.prompt, ..Spent::default() });
+            // Not less because the caller asked for less: not every upstream heeds every way to say so.
+            let by_bytes = answer_tokens(answer_bytes, form);
             let spent = Spent { completion: counted.completion.max(by_bytes), ..counted };
             let amount = amount_of(open.price, &spent);
             open.end(amount);

@@ -72,7 +72,9 @@ impl Consumers {
         if let Some(taken) = &taken {
             taken.report(outcome);
         }
-        Tried { result, taken, trouble: outcome != Outcome::Fine }
+        // What took too long may have been answered all the same: to ask again would be to pay twice.
+        let trouble = outcome != Outcome::Fine && !matches!(result, Err(Refusal::TimedOut(_)));
+        Tried { result, taken, trouble }
     }
 
     async fn attempt_with(

@@ -182,8 +182,10 @@ impl Call {
     pub(super) fn refuse(mut self, refusal: &Refusal, wire: Wire) -> Response {
         let (status, code) = refusal.status_and_code();
         self.row.reason = Some(code.to_owned());
-        // Only a request that was cut on its way may have been answered by the upstream all the same.
-        if let Some(reserved) = self.reserved.take().filter(|_| !matches!(refusal, Refusal::Cut(_))) {
+        // What was cut on its way, or took too long, may have been answered by the upstream all the same: dropped, it is charged.
+        let maybe_answered =
+            matches!(refusal, Refusal::Cut(_) | Refusal::TimedOut(_) | Refusal::UnreadableAnswer { .. });
+        if let Some(reserved) = self.reserved.take().filter(|_| !maybe_answered) {
             reserved.release();
         }
         self.ends_with(status, if matches!(refusal, Refusal::Cut(_)) { Ending::Cut } else { Ending::Complete });

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method, StatusCode};
+use bytes::Bytes;
 use doorward_redaction::{Redactor, Secrets};
+use http_body_util::{BodyExt, Limited};
 use tokio::time::timeout;
 
 use super::clearance::Clearance;
@@ -19,6 +21,11 @@ use crate::config::{Limits, Timeouts, UpstreamKind};
 use crate::destinations::GuardedResolver;
 use crate::policy::Permit;
 use crate::upstream::{Base, Reached};
+
+/// So long the gateway waits for the body of an answer that it asked for itself.
+const OUR_PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes in a second that any upstream takes at least.
+const SLOWEST_SENDING: u64 = 256 << 10;
 
 /// Sends requests to upstreams. One client for all of them, so that connections are kept.
 #[derive(Clone, Debug)]
@@ -56,10 +63,13 @@ impl Forwarder {
         clearance.is_for(permit, &method, &payload).await?;
         let upstream = permit.upstream();
         let mut request = self.client.request(method, outgoing.url).headers(outgoing.headers);
+        let length = payload.length();
         if let Some(body) = payload.into_body() {
             request = request.body(body);
         }
+        // The time begins when the request is whole there; what is large is on its way for a while before.
         let first_byte = upstream.timeouts.first_byte.map_or(self.first_byte, |time| time.0);
+        let first_byte = first_byte + Duration::from_secs(length / SLOWEST_SENDING);
         let sent = timeout(first_byte, request.send()).await;
         let Ok(sent) = sent else { return Err(Refusal::TimedOut(upstream.name.clone())) };
         let response = sent.map_err(|error| {
@@ -94,6 +104,12 @@ fn leads_to_a_download(permit: &Permit) -> bool {
 }
 
 impl Answer {
+    /// The whole body of an answer to the gateway itself, if it comes soon and is not larger than `largest`.
+    pub(super) async fn collect(self, largest: usize) -> Option<Bytes> {
+        let collected = timeout(OUR_PATIENCE, Limited::new(self.body, largest).collect()).await;
+        Some(collected.ok()?.ok()?.to_bytes())
+    }
+
     fn of(response: reqwest::Response, relaying: Relaying) -> Self {
         let (status, headers) = (response.status(), strip_answer(response.headers()));
         Self { status, headers, body: response.into(), passes: Passes::default(), relaying }

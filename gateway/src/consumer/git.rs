@@ -42,11 +42,8 @@ impl GitAsk {
         reading: Reading,
         push: Reading,
     ) -> Result<(Self, Payload), Refusal> {
-        let mut parts = route.below.splitn(3, '/');
-        let (owner, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        let understood = |error: doorward_github::BadRepositoryName| Refusal::NotUnderstood(error.to_string());
-        let repository = RepositoryName::new(owner, name).map_err(understood)?;
-        let (deed, payload) = match parts.next().unwrap_or_default() {
+        let (repository, service) = place(route)?;
+        let (deed, payload) = match service {
             "info/refs" => (advertisement(head)?, Payload::Nothing),
             "git-upload-pack" => {
                 check(head, "application/x-git-upload-pack-request")?;
@@ -64,6 +61,17 @@ impl GitAsk {
         Ok((Self { repository, deed }, payload))
     }
 
+    /// What the path alone tells of a request that has a body.
+    pub(crate) fn announced(route: &Route) -> Result<Option<Self>, Refusal> {
+        let (repository, service) = place(route)?;
+        let deed = match service {
+            "git-upload-pack" => Deed::Read,
+            "git-receive-pack" => Deed::AboutToPush,
+            _ => return Ok(None),
+        };
+        Ok(Some(Self { repository, deed }))
+    }
+
     /// What a grant is asked about.
     pub(crate) fn effects(&self) -> Vec<Effect> {
         let repository = self.repository.clone();
@@ -73,6 +81,15 @@ impl GitAsk {
             Deed::Push { effects, .. } => effects.clone(),
         }
     }
+}
+
+/// The repository that a path names, and what is wanted of it.
+fn place(route: &Route) -> Result<(RepositoryName, &str), Refusal> {
+    let mut parts = route.below.splitn(3, '/');
+    let mut next = || parts.next().unwrap_or_default();
+    let (owner, name, service) = (next(), next(), next());
+    let repository = RepositoryName::new(owner, name).map_err(|error| Refusal::NotUnderstood(error.to_string()))?;
+    Ok((repository, service))
 }
 
 /// The dumb protocol has no service in its query, and is not served.

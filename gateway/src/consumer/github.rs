@@ -9,7 +9,6 @@ use axum::http::{HeaderValue, Method};
 use bytes::Bytes;
 use doorward_github::graphql::{self, GraphqlRequest, NodeUse};
 use doorward_github::{Effect, LinkRewriter, Links, RestCall, RestRequest};
-use http_body_util::{BodyExt, Limited};
 
 use super::Consumers;
 use super::attempts::no_credential;
@@ -81,13 +80,12 @@ impl Consumers {
         let garbage = |_| Refusal::NoNodes(permit.upstream().name.clone());
         let found = graphql::resolve(&ids, &answer).map_err(garbage)?;
         for used in std::mem::take(&mut deeds.nodes) {
-            let nowhere =
-                || Refusal::NotUnderstood(format!("the node `{}` cannot be told to be in a repository", used.id));
+            let nowhere = || Refusal::NotGranted(format!("the repository of the node `{}`", used.id));
             let node = found.get(&used.id).ok_or_else(nowhere)?;
             let effect = used.effect(node).map_err(|refused| Refusal::NotUnderstood(refused.to_string()))?;
             // Where a node is that is not granted is not told.
             if !effect.repository().is_some_and(|repository| self.policy.knows(consumer, repository)) {
-                return Err(Refusal::NotGranted(format!("the repository of the node `{}`", used.id)));
+                return Err(nowhere());
             }
             deeds.effects.push(effect);
         }
@@ -104,8 +102,7 @@ impl Consumers {
         if !answer.status.is_success() {
             return Err(Refusal::NoNodes(name()));
         }
-        let body = Limited::new(answer.body, LARGEST_LOOKUP).collect().await.map_err(|_| Refusal::NoNodes(name()))?;
-        Ok(body.to_bytes())
+        answer.collect(LARGEST_LOOKUP).await.ok_or_else(|| Refusal::NoNodes(name()))
     }
 
     /// Links in answers lead to the gateway.

@@ -4,7 +4,6 @@ use axum::http::Method;
 use bytes::Bytes;
 use doorward_redaction::Redactor;
 use futures_util::future::join_all;
-use http_body_util::{BodyExt, Limited};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -101,7 +100,7 @@ impl Consumers {
         if !answer.status.is_success() {
             return Err(garbage());
         }
-        let body = Limited::new(answer.body, LARGEST_LIST).collect().await.map_err(|_| garbage())?.to_bytes();
+        let body = answer.collect(LARGEST_LIST).await.ok_or_else(garbage)?;
         let list: ModelList = serde_json::from_slice(&body).map_err(|_| garbage())?;
         Ok(list.data)
     }

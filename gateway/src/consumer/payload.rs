@@ -1,5 +1,6 @@
 //! The body of a request: read once, within limits of size and time, and forwarded as it came.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,6 +12,7 @@ use tokio::time::timeout;
 
 use super::git::Spooled;
 use super::refusal::Refusal;
+use super::room::Share;
 use crate::approvals::RequestDigest;
 use crate::config::ByteSize;
 use crate::credentials::splice::splice_model;
@@ -90,17 +92,20 @@ impl Payload {
     }
 }
 
-/// How much of a body is read, and how long the next piece of it may take.
-#[derive(Clone, Copy, Debug)]
+/// How much of a body is read, how long the next piece of it may take, and what it takes of the room for all.
+#[derive(Clone, Debug)]
 pub(crate) struct Reading {
     pub(crate) limit: ByteSize,
     pub(crate) idle: Duration,
+    pub(crate) share: Arc<Share>,
 }
 
 impl Reading {
     /// The whole body in memory.
     pub(crate) async fn collect(self, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+        let share = self.share.clone();
         let mut pieces = Pieces::new(self, headers, body)?;
+        pieces.counted = Some(share);
         let Some(first) = pieces.next().await? else { return Ok(Bytes::new()) };
         let Some(second) = pieces.next().await? else { return Ok(first) };
         let mut whole = BytesMut::from(first.as_ref());
@@ -117,6 +122,8 @@ pub(crate) struct Pieces {
     body: Body,
     reading: Reading,
     read: u64,
+    /// Whose memory the pieces stay in.
+    counted: Option<Arc<Share>>,
 }
 
 impl Pieces {
@@ -125,7 +132,7 @@ impl Pieces {
         let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         match announced {
             Some(length) if length > reading.limit.0 => Err(Refusal::TooLarge(reading.limit)),
-            _ => Ok(Self { body, reading, read: 0 }),
+            _ => Ok(Self { body, reading, read: 0, counted: None }),
         }
     }
 
@@ -139,6 +146,9 @@ impl Pieces {
             let frame = frame.map_err(|_| Refusal::BodyBrokeOff)?;
             // Trailers of a request are nobody's business.
             let Ok(piece) = frame.into_data() else { continue };
+            if let Some(share) = &self.counted {
+                share.take_bytes(piece.len() as u64)?;
+            }
             self.read += piece.len() as u64;
             if self.read > self.reading.limit.0 {
                 return Err(Refusal::TooLarge(self.reading.limit));
@@ -182,6 +192,8 @@ pub(crate) fn is_plain(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consumer::room::Room;
+    use crate::tokens::ConsumerName;
 
     #[test]
     fn only_plain_json_in_utf_8_is_read() {
@@ -209,21 +221,33 @@ mod tests {
         assert!(check_json(&headers(&[("content-type", "application/json"), ("content-encoding", "gzip")])).is_err());
     }
 
+    fn reading(limit: u64) -> Reading {
+        let share = Room::new(ByteSize(1 << 20)).share(&ConsumerName::new("alice").unwrap());
+        Reading { limit: ByteSize(limit), idle: Duration::from_secs(30), share }
+    }
+
+    fn silent() -> Body {
+        Body::from_stream(futures_util::stream::iter(["abc", "de"].map(Ok::<_, std::io::Error>)))
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_body_that_stops_coming_is_given_up() {
         let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
-        let reading = Reading { limit: ByteSize(10), idle: Duration::from_secs(30) };
-        assert!(matches!(reading.collect(&HeaderMap::new(), never).await, Err(Refusal::BodyTooSlow)));
+        assert!(matches!(reading(10).collect(&HeaderMap::new(), never).await, Err(Refusal::BodyTooSlow)));
     }
 
     #[tokio::test]
     async fn a_body_larger_than_the_limit_is_refused_whether_or_not_it_says_so() {
-        let reading = Reading { limit: ByteSize(4), idle: Duration::from_secs(30) };
         let announced = [(CONTENT_LENGTH, "5".parse().unwrap())].into_iter().collect();
-        assert!(matches!(reading.collect(&announced, Body::empty()).await, Err(Refusal::TooLarge(_))));
-        let silent = || Body::from_stream(futures_util::stream::iter(["abc", "de"].map(Ok::<_, std::io::Error>)));
-        assert!(matches!(reading.collect(&HeaderMap::new(), silent()).await, Err(Refusal::TooLarge(_))));
-        let reading = Reading { limit: ByteSize(5), ..reading };
-        assert_eq!(reading.collect(&HeaderMap::new(), silent()).await.unwrap(), "abcde");
+        assert!(matches!(reading(4).collect(&announced, Body::empty()).await, Err(Refusal::TooLarge(_))));
+        assert!(matches!(reading(4).collect(&HeaderMap::new(), silent()).await, Err(Refusal::TooLarge(_))));
+        assert_eq!(reading(5).collect(&HeaderMap::new(), silent()).await.unwrap(), "abcde");
+    }
+
+    #[tokio::test]
+    async fn a_body_for_which_there_is_no_room_is_refused() {
+        let share = Room::new(ByteSize(8)).share(&ConsumerName::new("alice").unwrap());
+        let reading = Reading { share, ..reading(5) };
+        assert!(matches!(reading.collect(&HeaderMap::new(), silent()).await, Err(Refusal::NoRoom)));
     }
 }

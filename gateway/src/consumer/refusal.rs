@@ -72,6 +72,8 @@ pub(crate) enum Refusal {
     MediaType,
     #[error("the request body must be multipart/form-data, and not compressed")]
     FormType,
+    #[error("the gateway keeps too much of other requests already, or of this consumer's: try again")]
+    NoRoom,
     #[error("the request body stopped coming")]
     BodyTooSlow,
     #[error("the request body cannot be read in one way: {0}")]
@@ -174,6 +176,7 @@ impl Refusal {
             Self::UnknownPath => (StatusCode::NOT_FOUND, "not_found"),
             Self::WrongMethod { .. } | Self::NeverForwarded => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"),
+            Self::NoRoom => (StatusCode::TOO_MANY_REQUESTS, "no_room"),
             Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
             Self::MediaType | Self::FormType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
             Self::QueryIsOurs(_)
@@ -234,6 +237,9 @@ fn refs_not_granted(refs: &[(String, String)]) -> String {
     refs.iter().map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; ")
 }
 
+/// In seconds.
+const LONGEST_HEEDED: u64 = 60;
+
 fn address_of(base: Base) -> &'static str {
     match base {
         Base::Uploads => "uploads_url",
@@ -248,6 +254,7 @@ impl Refusal {
         match self {
             Self::OverBudget(over) => over.retry_after_seconds(),
             Self::NotApproved(NotApproved::TooMany) => Some(60),
+            Self::NoRoom => Some(5),
             _ => None,
         }
     }
@@ -264,6 +271,10 @@ impl Refusal {
         }
         if let Some(seconds) = self.retry_after() {
             headers.insert(RETRY_AFTER, seconds.into());
+            if seconds > LONGEST_HEEDED {
+                // The SDKs of OpenAI and Anthropic would try again at once after a longer wait.
+                headers.insert("x-should-retry", HeaderValue::from_static("false"));
+            }
         }
         if let Self::WrongMethod { expected } = self {
             headers.extend(HeaderValue::from_str(expected.as_str()).map(|method| (ALLOW, method)));

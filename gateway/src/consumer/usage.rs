@@ -15,12 +15,13 @@ const LONGEST_KEY: usize = 8;
 /// Tokens, as the upstream counted them, under the names that the providers give them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(crate) struct Usage {
-    #[serde(alias = "input_tokens")]
     prompt_tokens: Option<u64>,
-    #[serde(alias = "output_tokens")]
     completion_tokens: Option<u64>,
-    #[serde(alias = "input_tokens_details")]
     prompt_tokens_details: Option<Details>,
+    // The names of Anthropic and of the Responses API; some upstreams say both.
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    input_tokens_details: Option<Details>,
     cache_read_input_tokens: Option<u64>,
     cache_creation_input_tokens: Option<u64>,
 }
@@ -33,12 +34,13 @@ struct Details {
 impl Usage {
     /// All tokens of the prompt. OpenAI counts those from its cache among them, Anthropic beside them.
     pub(crate) fn prompt(&self) -> Option<u64> {
-        self.prompt_tokens.map(|prompt| prompt.saturating_add(self.beside()))
+        self.prompt_tokens.or(self.input_tokens).map(|prompt| prompt.saturating_add(self.beside()))
     }
 
     /// Those of them that came from the provider's cache.
     pub(crate) fn cached(&self) -> u64 {
-        let among = self.prompt_tokens_details.and_then(|details| details.cached_tokens);
+        let details = self.prompt_tokens_details.or(self.input_tokens_details);
+        let among = details.and_then(|details| details.cached_tokens);
         self.cache_read_input_tokens.or(among).unwrap_or(0)
     }
 
@@ -49,7 +51,7 @@ impl Usage {
 
     /// Tokens of the answer.
     pub(crate) fn completion(&self) -> Option<u64> {
-        self.completion_tokens
+        self.completion_tokens.or(self.output_tokens)
     }
 
     fn beside(&self) -> u64 {
@@ -62,6 +64,9 @@ impl Usage {
             prompt_tokens: later.prompt_tokens.or(self.prompt_tokens),
             completion_tokens: later.completion_tokens.or(self.completion_tokens),
             prompt_tokens_details: later.prompt_tokens_details.or(self.prompt_tokens_details),
+            input_tokens: later.input_tokens.or(self.input_tokens),
+            output_tokens: later.output_tokens.or(self.output_tokens),
+            input_tokens_details: later.input_tokens_details.or(self.input_tokens_details),
             cache_read_input_tokens: later.cache_read_input_tokens.or(self.cache_read_input_tokens),
             cache_creation_input_tokens: later.cache_creation_input_tokens.or(self.cache_creation_input_tokens),
         }

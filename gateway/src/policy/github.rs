@@ -5,7 +5,7 @@ use std::sync::Arc;
 use doorward_github::{Decision, Effect, RefChange, RepositoryName, Rule, Rules};
 
 use super::models::names;
-use super::{Permit, Policy};
+use super::{Grant, Permit, Policy};
 use crate::config::{ConfigError, GithubGrantConfig, UpstreamKind};
 use crate::consumer::{Deed, GitAsk, Refusal, Route};
 use crate::credentials::app::Scope;
@@ -73,6 +73,12 @@ impl Policy {
         }
     }
 
+    /// Whether anything on GitHub is granted.
+    pub(super) fn admit_to_github(&self, consumer: &Consumer) -> Result<(), Refusal> {
+        let nothing = self.rules_of(consumer).0.is_empty();
+        if nothing { Err(Refusal::NotGranted("GitHub".to_owned())) } else { Ok(()) }
+    }
+
     /// To ask GitHub where nodes are: anyone may who is granted anything there, and learns nothing but whether a grant covers it.
     /// `last` is where the consumer was permitted something before.
     pub(crate) fn authorize_lookup(
@@ -81,9 +87,7 @@ impl Policy {
         effects: &[Effect],
         last: Option<Scope>,
     ) -> Result<Permit, Refusal> {
-        if self.rules_of(consumer).0.is_empty() {
-            return Err(Refusal::NotGranted("GitHub".to_owned()));
-        }
+        self.admit_to_github(consumer)?;
         let permit = Permit::new(self.github()?, Base::Graphql, "", Vec::new())?;
         Ok(permit.scoped_to(self.scope(consumer, effects).or(last)))
     }
@@ -94,12 +98,19 @@ impl Policy {
     }
 
     fn github_permit(&self, consumer: &Consumer, route: &Route, effects: &[Effect]) -> Result<Permit, Refusal> {
-        let granting = self.grants_of(consumer).filter(|grant| {
+        let knowing = |grant: &&Grant| {
             let rules = Rules(grant.github.iter().collect());
             !rules.0.is_empty()
                 && effects.iter().filter_map(Effect::repository).all(|repository| rules.know(repository))
-        });
-        let permit = Permit::for_route(self.github()?, route, names(granting))?;
+        };
+        // A grant that allows it all alone is the one that counts it; where it takes several, any of them may.
+        let allowing = |grant: &&Grant| {
+            let rules = Rules(grant.github.iter().collect());
+            !rules.0.is_empty() && effects.iter().all(|effect| rules.decide(effect) != Decision::Denied)
+        };
+        let alone = names(self.grants_of(consumer).filter(allowing));
+        let counting = if alone.is_empty() { names(self.grants_of(consumer).filter(knowing)) } else { alone };
+        let permit = Permit::for_route(self.github()?, route, counting)?;
         Ok(permit.scoped_to(self.scope(consumer, effects)))
     }
 

@@ -6,9 +6,9 @@ use axum::http::Method;
 use globset::GlobSet;
 
 use super::models::names;
-use super::{Permit, Policy};
+use super::{Grant, Permit, Policy};
 use crate::config::{ConfigError, McpGrantConfig, UpstreamKind};
-use crate::consumer::{Ask, Refusal, mcp};
+use crate::consumer::{Ask, Refusal, Route, mcp};
 use crate::tokens::Consumer;
 use crate::upstream::globs;
 
@@ -85,7 +85,21 @@ impl Policy {
                 "a human has to approve a tool of this batch: send it alone, so that its arguments can be shown";
             return Err(Refusal::NotUnderstood(alone.to_owned()));
         }
-        Ok(Permit::for_route(upstream, &ask.route, names(granting.into_iter()))?.held_for(held))
+        // A grant that allows it all alone is the one that counts it; where it takes several, any of them may.
+        let allowing = |grant: &&&Grant| {
+            let rules = || grant.mcp.iter().filter(of_server);
+            uses.uses.iter().all(|used| rules().any(|rule| rule.seen.allows(used)))
+        };
+        let alone = names(granting.iter().filter(allowing).copied());
+        let counting = if alone.is_empty() { names(granting.into_iter()) } else { alone };
+        Ok(Permit::for_route(upstream, &ask.route, counting)?.held_for(held))
+    }
+
+    /// Whether anything of the server is granted.
+    pub(super) fn admit_to_mcp(&self, consumer: &Consumer, route: &Route) -> Result<(), Refusal> {
+        let name = route.upstream.as_deref().unwrap_or_default();
+        let granted = self.grants_of(consumer).any(|grant| grant.mcp.iter().any(|rule| rule.upstream == name));
+        if granted { Ok(()) } else { Err(Refusal::NotGranted(format!("the MCP server `{name}`"))) }
     }
 
     /// What the consumer may see of a server's lists.
@@ -115,7 +129,7 @@ mod tests {
 
     use super::*;
     use crate::config::GatewayConfig;
-    use crate::consumer::{Route, Subject, Target};
+    use crate::consumer::{Subject, Target};
     use crate::store::open_database;
     use crate::tokens::{ConsumerName, Tokens};
 

@@ -1,12 +1,14 @@
 //! What is granted by path: further paths below `/v1`, and the paths of HTTP upstreams.
 
+use std::sync::Arc;
+
 use axum::http::Method;
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::models::names;
 use super::{Permit, Policy};
 use crate::config::{ConfigError, HttpGrantConfig, UpstreamKind};
-use crate::consumer::{Ask, Facts, Refusal, Route, decoded};
+use crate::consumer::{Facts, Refusal, Route, decoded};
 use crate::tokens::Consumer;
 
 /// `paths` of a grant.
@@ -84,37 +86,45 @@ impl Policy {
         route: &Route,
         facts: Option<&Facts>,
     ) -> Result<Permit, Refusal> {
-        let path = decoded(&format!("{}{}", route.entry.root, route.below)).unwrap_or_default();
-        let granting = || self.grants_of(consumer).filter(|grant| grant.paths.0.is_match(&path));
-        if granting().next().is_none() {
-            return Err(match &route.wrong_method {
-                Some(expected) => Refusal::WrongMethod { expected: expected.clone() },
-                None => Refusal::PathNotGranted,
-            });
-        }
+        let granting = self.granting_path(consumer, route)?;
         let kind = route.entry.kind;
         let (upstream, paying) = match facts {
             // What a model works on is paid for by a grant of that model.
             Some(facts) => (self.serving(kind, &facts.model), self.grants_for_model(consumer, facts)?),
-            None => (self.upstreams.iter().find(|upstream| upstream.kind == kind), names(granting())),
+            None => (self.upstreams.iter().find(|upstream| upstream.kind == kind), granting),
         };
         Permit::for_route(upstream.ok_or(Refusal::NoUpstreamOfKind)?, route, paying)
     }
 
-    pub(super) fn authorize_http(&self, consumer: &Consumer, ask: &Ask) -> Result<Permit, Refusal> {
-        let route = &ask.route;
+    /// The grants that have the path.
+    pub(super) fn granting_path(&self, consumer: &Consumer, route: &Route) -> Result<Vec<Arc<str>>, Refusal> {
+        let path = decoded(&format!("{}{}", route.entry.root, route.below)).unwrap_or_default();
+        let granting = names(self.grants_of(consumer).filter(|grant| grant.paths.0.is_match(&path)));
+        match &route.wrong_method {
+            _ if !granting.is_empty() => Ok(granting),
+            Some(expected) => Err(Refusal::WrongMethod { expected: expected.clone() }),
+            None => Err(Refusal::PathNotGranted),
+        }
+    }
+
+    pub(super) fn authorize_http(
+        &self,
+        consumer: &Consumer,
+        route: &Route,
+        method: &Method,
+    ) -> Result<Permit, Refusal> {
         let name = route.upstream.as_deref().unwrap_or_default();
         let path = decoded(&format!("/{}", route.below)).unwrap_or_default();
-        let what = format!("{} {path}", ask.method);
+        let what = format!("{} {path}", method);
         let refused = || Refusal::NotGranted(format!("`{what}` of upstream `{name}`"));
         let rules = |rule: &&HttpRule| rule.upstream == name;
-        let covers = |rule: &HttpRule| rule.allow.cover(&ask.method, &path) || rule.approve.cover(&ask.method, &path);
+        let covers = |rule: &HttpRule| rule.allow.cover(method, &path) || rule.approve.cover(method, &path);
         let granting = self.grants_of(consumer).filter(|grant| grant.http.iter().filter(rules).any(covers));
         let grants = names(granting);
         if grants.is_empty() {
             return Err(refused());
         }
-        let held = |rule: &HttpRule| rule.approve.cover(&ask.method, &path);
+        let held = |rule: &HttpRule| rule.approve.cover(method, &path);
         let held = self.grants_of(consumer).flat_map(|grant| &grant.http).filter(rules).any(held);
         let upstream = self.named(UpstreamKind::Http, Some(name)).ok_or_else(refused)?;
         let permit = Permit::for_route(upstream, route, grants)?;

@@ -139,7 +139,7 @@ async fn a_node_that_cannot_be_located_is_out_of_reach() {
     Mock::given(any()).respond_with(nothing).mount(&server).await;
     let (rig, token) = rig(&server, rule()).await;
     let comment = "mutation{addComment(input:{subjectId:\"I_gone\",body:\"b\"}){clientMutationId}}";
-    refused(Client(&rig, &token).graphql(comment, json!({})).await, "cannot be told to be in a repository").await;
+    refused(Client(&rig, &token).graphql(comment, json!({})).await, "the repository of the node").await;
     assert_eq!(server.received_requests().await.unwrap().len(), 1);
 }
 

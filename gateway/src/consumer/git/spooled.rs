@@ -133,15 +133,14 @@ pub(super) async fn read(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<(Deed, Payload), Refusal> {
+    reading.share.take_push()?;
+    let limit = reading.limit;
     let mut pieces = Pieces::new(reading, headers, body)?;
     let (sender, receiver) = mpsc::channel(WAITING);
-    let limit = reading.limit;
     let spooling = spawn_blocking(move || spool(receiver, limit));
     while let Some(piece) = pieces.next().await? {
-        // The task that spools has an error to tell.
-        if sender.send(piece).await.is_err() {
-            break;
-        }
+        // The task that spools may have an error to tell; git listens to it only after it has sent everything.
+        let _ = sender.send(piece).await;
     }
     drop(sender);
     let (request, spooled) = spooling.await.map_err(|_| Refusal::Spool)??;

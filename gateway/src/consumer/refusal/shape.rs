@@ -77,7 +77,10 @@ mod tests {
         assert_eq!(read(Wire::Github)["message"], "no \"x\"");
         let unknown = body(Wire::Github, StatusCode::UNAUTHORIZED, "invalid_api_key", "expired");
         let unknown: Value = serde_json::from_str(&unknown).unwrap();
-        assert_eq!((&unknown["message"], &unknown["errors"][0]["message"]), (&"Bad credentials".into(), &"expired".into()));
+        assert_eq!(
+            (&unknown["message"], &unknown["errors"][0]["message"]),
+            (&"Bad credentials".into(), &"expired".into())
+        );
         assert_eq!(read(Wire::Mcp)["error"]["message"], "no \"x\"");
         assert_eq!(body(Wire::Git, StatusCode::FORBIDDEN, "not_granted", "no"), "no\n");
     }

@@ -76,6 +76,12 @@ fn the_usage_of_a_stream_of_anthropic_is_put_together_from_its_first_and_last_ev
 }
 
 #[test]
+fn an_upstream_that_uses_the_names_of_both_is_read() {
+    let answer = r#"{"usage":{"prompt_tokens":9,"input_tokens":9,"completion_tokens":2,"output_tokens":2}}"#;
+    assert_eq!(read(JSON, answer), Some((Some(9), Some(2))));
+}
+
+#[test]
 fn cached_tokens_are_among_those_of_the_prompt_at_openai() {
     let answer = r#"{"usage":{"prompt_tokens":9,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":4}}}"#;
     let usage = read_in_chunks(JSON, answer.as_bytes(), usize::MAX).unwrap();
