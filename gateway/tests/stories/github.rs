@@ -133,7 +133,7 @@ async fn other_repositories_are_out_of_reach_by_name_and_by_node() {
 }
 
 #[tokio::test]
-async fn a_node_that_cannot_be_located_is_out_of_reach() {
+async fn a_node_that_cannot_be_located_is_refused_in_the_words_for_one_that_is_elsewhere() {
     let server = MockServer::start().await;
     let nothing = ResponseTemplate::new(200).set_body_json(json!({ "data": { "nodes": [null] } }));
     Mock::given(any()).respond_with(nothing).mount(&server).await;
