@@ -1,7 +1,8 @@
 //! Consumers and their tokens: minting, listing, rotating, revoking, and who it is that calls.
 //!
-//! One public id may have several texts after a rotation: a row for each. The row of a text that was replaced is revoked from the end of
-//! the overlap on, a time that may be still to come.
+//! One public id may have several texts after a rotation: a row for each. The row of a text that was replaced is refused from the end of
+//! the overlap on, a time that may be still to come, and which each replica reads off its own clock. What is revoked at once has a flag
+//! instead: a replica whose clock is behind honours it as soon as the others do. Its time is for people only.
 
 mod cache;
 mod rotation;
@@ -106,11 +107,17 @@ pub struct TokenRecord {
     /// Until when the text before the last rotation is good as well; none if it is not.
     #[serde(with = "rfc3339::option")]
     pub old_text_until: Option<Timestamp>,
+    /// Whether it is refused already, whatever the time.
+    #[serde(skip)]
+    revoked: bool,
 }
 
 impl TokenRecord {
     /// From when on this text is refused, for whichever reason.
     fn good_until(&self) -> Timestamp {
+        if self.revoked {
+            return Timestamp::from_millis(0);
+        }
         self.revoked_at.map_or(self.expires_at, |revoked_at| revoked_at.min(self.expires_at))
     }
 }
@@ -180,8 +187,16 @@ impl Tokens {
         let created_at = self.clock.now();
         let id = TokenId(format!("{ID_PREFIX}{}", self.random.text(ID_LENGTH)).into());
         let expires_at = created_at.plus(ttl);
-        let record =
-            TokenRecord { id, consumer, grants, created_at, expires_at, revoked_at: None, old_text_until: None };
+        let record = TokenRecord {
+            id,
+            consumer,
+            grants,
+            created_at,
+            expires_at,
+            revoked_at: None,
+            old_text_until: None,
+            revoked: false,
+        };
         let mut tx = self.database.write().await?;
         insert(&mut tx, &token, &record).await?;
         tx.commit().await?;
@@ -191,7 +206,7 @@ impl Tokens {
     /// Every token, newest first, the expired and revoked ones among them. Of one that was rotated, its newest text.
     pub async fn list(&self) -> Result<Vec<TokenRecord>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, consumer, grants, created_at, expires_at, revoked_at FROM token \
+            "SELECT id, consumer, grants, created_at, expires_at, revoked_at, revoked FROM token \
              ORDER BY created_at DESC, CASE WHEN revoked_at IS NULL THEN 0 ELSE 1 END, id",
         )
         .fetch_all(self.database.reader())
@@ -205,14 +220,15 @@ impl Tokens {
     pub async fn revoke(&self, id_or_consumer: &str) -> Result<u64, StoreError> {
         let now = self.clock.now().as_millis();
         let mut tx = write_alone(&self.database, CHANGING_TOKENS).await?;
+        // A text whose overlap is over by this clock may still be good by another's, so it is taken too, and keeps its time.
         let rows = sqlx::query(
-            "UPDATE token SET revoked_at = $1 WHERE (id = $2 OR consumer = $3) AND (revoked_at IS NULL OR revoked_at > $4) \
-             RETURNING id",
+            "UPDATE token SET revoked = 1, revoked_at = CASE WHEN revoked_at < $1 THEN revoked_at ELSE $2 END \
+             WHERE (id = $3 OR consumer = $4) AND revoked = 0 RETURNING id",
         )
         .bind(now)
-        .bind(id_or_consumer)
-        .bind(id_or_consumer)
         .bind(now)
+        .bind(id_or_consumer)
+        .bind(id_or_consumer)
         .fetch_all(tx.connection())
         .await?;
         let ids = rows.iter().map(|row| row.try_get::<String, _>("id")).collect::<Result<HashSet<_>, _>>()?;
@@ -247,19 +263,22 @@ impl Tokens {
     }
 
     async fn find(&self, digest: TokenDigest) -> Result<Option<TokenRecord>, StoreError> {
-        let row =
-            sqlx::query("SELECT id, consumer, grants, created_at, expires_at, revoked_at FROM token WHERE digest = $1")
-                .bind(digest.as_bytes().to_vec())
-                .fetch_optional(self.database.reader())
-                .await?;
+        let row = sqlx::query(
+            "SELECT id, consumer, grants, created_at, expires_at, revoked_at, revoked FROM token WHERE digest = $1",
+        )
+        .bind(digest.as_bytes().to_vec())
+        .fetch_optional(self.database.reader())
+        .await?;
         row.map(|row| record_of(&row)).transpose()
     }
 
-    /// The tokens that were revoked and would otherwise still be good: few, and independent of any other machine's clock.
+    /// The texts that were revoked, or whose overlap is over, and that would otherwise still be good: few, and found whatever the clock
+    /// of the machine that revoked them says.
     pub(crate) async fn revoked(&self) -> Result<HashSet<TokenDigest>, StoreError> {
         let now = self.clock.now().as_millis();
         let rows = sqlx::query(
-            "SELECT digest FROM token WHERE revoked_at IS NOT NULL AND revoked_at <= $1 AND expires_at > $2",
+            "SELECT digest FROM token \
+             WHERE revoked_at IS NOT NULL AND (revoked = 1 OR revoked_at <= $1) AND expires_at > $2",
         )
         .bind(now)
         .bind(now)
@@ -271,7 +290,7 @@ impl Tokens {
 
 /// The caller who shows the token of `record`, if the token is good `now`.
 fn consumer_of(record: &TokenRecord, digest: TokenDigest, now: Timestamp) -> Result<Consumer, TokenRefused> {
-    if record.revoked_at.is_some_and(|revoked_at| revoked_at <= now) {
+    if record.revoked || record.revoked_at.is_some_and(|end| end <= now) {
         return Err(TokenRefused::Revoked);
     }
     if record.expires_at <= now {
@@ -317,6 +336,7 @@ fn record_of(row: &AnyRow) -> Result<TokenRecord, StoreError> {
         expires_at: Timestamp::from_millis(row.try_get("expires_at")?),
         revoked_at: row.try_get::<Option<i64>, _>("revoked_at")?.map(Timestamp::from_millis),
         old_text_until: None,
+        revoked: row.try_get::<i64, _>("revoked")? != 0,
     })
 }
 

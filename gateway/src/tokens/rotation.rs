@@ -48,7 +48,7 @@ impl Tokens {
         }
         let mut rotated = Vec::with_capacity(good.len());
         for record in good {
-            replace_from(&mut tx, &record.id, now.plus(rotation.overlap)).await?;
+            replace(&mut tx, &record.id, rotation.overlap, now).await?;
             rotated.push(self.add_text(&mut tx, record, rotation, now).await?);
         }
         tx.commit().await?;
@@ -66,9 +66,11 @@ impl Tokens {
         let token = ConsumerToken::generate(&self.random);
         let ttl = ttl.unwrap_or_else(|| old.expires_at.since(old.created_at));
         let old_text_until = old.good_until().min(now.plus(overlap));
+        // The newest text is known by its time, so it is not made before the old one by a clock that is behind.
+        let created_at = now.max(old.created_at);
         let record = TokenRecord {
-            created_at: now,
-            expires_at: now.plus(ttl),
+            created_at,
+            expires_at: created_at.plus(ttl),
             old_text_until: (old_text_until > now).then_some(old_text_until),
             ..old
         };
@@ -80,7 +82,7 @@ impl Tokens {
 /// The rows of one token or one consumer, the newest text of each id before the older ones.
 async fn rows_of(tx: &mut Tx, id_or_consumer: &str) -> Result<Vec<TokenRecord>, StoreError> {
     let rows = sqlx::query(
-        "SELECT id, consumer, grants, created_at, expires_at, revoked_at FROM token WHERE id = $1 OR consumer = $2 \
+        "SELECT id, consumer, grants, created_at, expires_at, revoked_at, revoked FROM token WHERE id = $1 OR consumer = $2 \
          ORDER BY created_at DESC, CASE WHEN revoked_at IS NULL THEN 0 ELSE 1 END, id",
     )
     .bind(id_or_consumer)
@@ -90,14 +92,19 @@ async fn rows_of(tx: &mut Tx, id_or_consumer: &str) -> Result<Vec<TokenRecord>, 
     rows.iter().map(record_of).collect()
 }
 
-/// Ends the good texts of a token at `end`. An end that comes sooner stays.
-async fn replace_from(tx: &mut Tx, id: &TokenId, end: Timestamp) -> Result<(), StoreError> {
-    sqlx::query("UPDATE token SET revoked_at = $1 WHERE id = $2 AND (revoked_at IS NULL OR revoked_at > $3)")
-        .bind(end.as_millis())
-        .bind(id.as_str())
-        .bind(end.as_millis())
-        .execute(tx.connection())
-        .await?;
+/// Ends the texts of a token after the overlap, those without one at once. An end that comes sooner stays.
+async fn replace(tx: &mut Tx, id: &TokenId, overlap: Duration, now: Timestamp) -> Result<(), StoreError> {
+    let end = now.plus(overlap).as_millis();
+    sqlx::query(
+        "UPDATE token SET revoked = $1, revoked_at = CASE WHEN revoked_at < $2 THEN revoked_at ELSE $3 END \
+         WHERE id = $4 AND revoked = 0",
+    )
+    .bind(i64::from(overlap.is_zero()))
+    .bind(end)
+    .bind(end)
+    .bind(id.as_str())
+    .execute(tx.connection())
+    .await?;
     Ok(())
 }
 

@@ -80,6 +80,60 @@ async fn one_token_is_revoked_by_its_id_and_all_of_a_consumer_by_its_name() {
     .await;
 }
 
+/// Two replicas over one database, the clock of the second one five seconds behind.
+async fn two_with_different_clocks(url: &str) -> [Tokens; 2] {
+    let url = DatabaseUrl::try_from(url.to_owned()).unwrap();
+    let open = async |at, seed| {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(at)));
+        Tokens::new(open_database(&url).await.unwrap(), clock, Random::seeded(seed))
+    };
+    [open(1_005_000, 1).await, open(1_000_000, 2).await]
+}
+
+/// Whether a replica refuses a token within the second that a revocation may take.
+async fn is_refused_soon(tokens: &Tokens, minted: &MintedToken) -> bool {
+    for _ in 0..90 {
+        if matches!(tokens.authenticate(&minted.token).await, Err(TokenRefused::Revoked)) {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    false
+}
+
+#[tokio::test]
+async fn a_replica_whose_clock_is_behind_honours_a_revocation_all_the_same() {
+    on_both_engines(async |url| {
+        let [ahead, behind] = two_with_different_clocks(&url).await;
+        let [revoked, rotated, replaced] = [mint(&ahead, "a").await, mint(&ahead, "b").await, mint(&ahead, "c").await];
+        for minted in [&revoked, &rotated, &replaced] {
+            behind.authenticate(&minted.token).await.unwrap();
+        }
+        let overlap = Rotation { overlap: Duration::from_secs(2), ttl: None };
+        ahead.revoke("a").await.unwrap();
+        ahead.rotate("b", Rotation { overlap: Duration::ZERO, ttl: None }).await.unwrap();
+        // The overlap is long over where the token is revoked, and goes on where the clock is behind.
+        behind.rotate("c", overlap).await.unwrap();
+        assert!(behind.authenticate(&replaced.token).await.is_ok());
+        let rotated_last =
+            behind.list().await.unwrap().into_iter().find(|record| record.id == replaced.record.id).unwrap();
+        assert_eq!(rotated_last.revoked_at, None, "the newest text is listed, not the one that it replaces");
+        assert_eq!(ahead.revoke("c").await.unwrap(), 1);
+        let digests = behind.revoked().await.unwrap();
+        for minted in [&revoked, &rotated, &replaced] {
+            assert!(is_refused_soon(&behind, minted).await, "{minted:?}");
+            assert!(digests.contains(&minted.token.digest()), "its open calls are cut: {minted:?}");
+        }
+        let listed = behind.list().await.unwrap().into_iter().find(|record| record.id == revoked.record.id).unwrap();
+        assert_eq!(listed.revoked_at, Some(Timestamp::from_millis(1_005_000)), "people see when it was");
+        let again = behind.rotate("a", overlap).await;
+        assert!(matches!(again, Err(RotateError::Revoked(_))), "{again:?}");
+        ahead.database.close().await;
+        behind.database.close().await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn the_list_shows_every_token_and_no_secret() {
     on_both_engines(async |url| {

@@ -104,6 +104,7 @@ fn record() -> TokenRecord {
         expires_at: clock.now().plus(HOUR),
         revoked_at: None,
         old_text_until: None,
+        revoked: false,
     }
 }
 
