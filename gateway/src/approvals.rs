@@ -4,6 +4,12 @@
 //! any replica, or the command line. The process that holds requests looks at its rows a few times in a second, and at once when it
 //! was the one that was answered through. A row is answered once, and only while its holder lives: the holder renews a lease, so
 //! that a request which died with its process cannot be approved.
+//!
+//! Replicas have clocks of their own, so on PostgreSQL the times of a row are read off the database's clock, by whoever writes and
+//! compares them. On SQLite there is one machine. The process's own clock only ends what waits while the database does not answer.
+//!
+//! A yes is handed to the request that waits, which says when it is about to be sent. If it never says so, because its client left or
+//! its credential is missing, the row tells that it was approved but not sent.
 
 mod answer;
 mod digest;
@@ -21,6 +27,7 @@ use doorward_base::{Clock, Database, Engine, Random, StoreError, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use poller::Poller;
+use sqlx::Row;
 use waiting::Waiting;
 
 pub use answer::{Answer, AnswerError, BadAnswer, Verdict};
@@ -30,7 +37,8 @@ pub use record::{ApprovalId, ApprovalRecord, ApprovalState, WhichApprovals};
 pub(crate) use summary::{Body, Summary};
 
 /// For so long a row can be answered after its holder was last seen alive.
-const LEASE: Duration = Duration::from_secs(15);
+const LEASE: Duration = Duration::from_millis(LEASE_MILLIS.unsigned_abs());
+const LEASE_MILLIS: i64 = 15_000;
 /// So many rows are listed at most.
 const MOST_ROWS: i64 = 1000;
 /// For so long a row is kept, in milliseconds.
@@ -42,6 +50,8 @@ pub struct Approvals {
     database: Database,
     clock: Arc<dyn Clock>,
     random: Random,
+    /// Whether the database's clock is the one that counts.
+    clock_is_shared: bool,
     /// For so long a request waits.
     timeout: Duration,
     /// Names this process in the rows that it holds.
@@ -53,12 +63,19 @@ impl Approvals {
     /// Over a database that [`open_database`](crate::open_database) opened. A held request is refused after `timeout`.
     pub fn new(database: Database, clock: Arc<dyn Clock>, random: Random, timeout: Duration) -> Self {
         let holder = random.id().into();
-        Self { database, clock, random, timeout, holder, waiting: Waiting::default() }
+        let clock_is_shared = database.engine() == Engine::Postgres;
+        Self { database, clock, random, clock_is_shared, timeout, holder, waiting: Waiting::default() }
+    }
+
+    /// With the clock that it was given on PostgreSQL too, so that a test can move it.
+    #[cfg(test)]
+    fn by_its_own_clock(self) -> Self {
+        Self { clock_is_shared: false, ..self }
     }
 
     /// Requests, the newest first; at most a thousand.
     pub async fn list(&self, which: WhichApprovals) -> Result<Vec<ApprovalRecord>, StoreError> {
-        let now = self.now();
+        let now = self.now().await?;
         let rows = sqlx::query(record::LIST)
             .bind(i64::from(which == WhichApprovals::All))
             .bind(now.as_millis())
@@ -72,13 +89,14 @@ impl Approvals {
     /// One request, whatever became of it.
     pub async fn get(&self, id: &ApprovalId) -> Result<Option<ApprovalRecord>, StoreError> {
         let row = sqlx::query(record::GET).bind(id.as_str()).fetch_optional(self.database.reader()).await?;
-        row.map(|row| ApprovalRecord::of(&row, self.now())).transpose()
+        let now = self.now().await?;
+        row.map(|row| ApprovalRecord::of(&row, now)).transpose()
     }
 
     /// Answers a request that waits. It is answered once: every later answer is told about the first.
     pub async fn answer(&self, id: &ApprovalId, answer: &Answer) -> Result<ApprovalRecord, AnswerError> {
         loop {
-            let now = self.now();
+            let now = self.now().await?;
             let answered = self.write_answer(id, answer, now).await?;
             let record = self.get(id).await?.ok_or(AnswerError::Unknown)?;
             if answered {
@@ -114,12 +132,18 @@ impl Approvals {
 
     /// Forgets what is older than thirty days, and closes what dead processes left open; how many rows were forgotten.
     pub async fn purge(&self) -> Result<u64, StoreError> {
-        let now = self.now();
+        let now = self.now().await?;
         let mut tx = self.database.write().await?;
+        // The holder stays in the row: if it lives after all, it hears of this.
+        sqlx::query("UPDATE approval SET state = 'withdrawn' WHERE state = 'open' AND lease_until <= $1")
+            .bind(now.as_millis())
+            .execute(tx.connection())
+            .await?;
         sqlx::query(
-            "UPDATE approval SET state = 'withdrawn', holder = NULL WHERE state = 'open' AND lease_until <= $1",
+            "UPDATE approval SET state = 'approved_not_sent' \
+             WHERE state = 'approved' AND holder IS NOT NULL AND answered_at < $1",
         )
-        .bind(now.as_millis())
+        .bind(now.as_millis().saturating_sub(LEASE_MILLIS))
         .execute(tx.connection())
         .await?;
         let done = sqlx::query("DELETE FROM approval WHERE created_at < $1 AND state <> 'open'")
@@ -145,15 +169,25 @@ impl Approvals {
             return Ok(());
         }
         let mut tx = self.database.write().await?;
-        sqlx::query("UPDATE approval SET state = 'withdrawn', holder = NULL WHERE state = 'open' AND holder <> $1")
-            .bind(&*self.holder)
-            .execute(tx.connection())
-            .await?;
+        sqlx::query(
+            "UPDATE approval SET state = CASE state WHEN 'open' THEN 'withdrawn' ELSE 'approved_not_sent' END, holder = NULL \
+             WHERE state IN ('open', 'approved') AND holder <> $1",
+        )
+        .bind(&*self.holder)
+        .execute(tx.connection())
+        .await?;
         tx.commit().await
     }
 
-    fn now(&self) -> Timestamp {
-        self.clock.now()
+    /// By the clock that all replicas share.
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        if !self.clock_is_shared {
+            return Ok(self.clock.now());
+        }
+        let row = sqlx::query("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)")
+            .fetch_one(self.database.reader())
+            .await?;
+        Ok(Timestamp::from_millis(row.try_get(0)?))
     }
 }
 

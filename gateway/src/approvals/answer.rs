@@ -73,9 +73,9 @@ pub enum AnswerError {
     #[error("there is no request with this id")]
     Unknown,
     /// Someone was faster.
-    #[error("the request was {} by {by} at {at} already", state.as_str())]
+    #[error("the request was {} by {by} at {at} already", state.in_words())]
     AlreadyAnswered {
-        /// Approved or denied.
+        /// Approved (sent or not) or denied.
         state: ApprovalState,
         /// By whom.
         by: String,

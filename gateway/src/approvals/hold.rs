@@ -9,7 +9,7 @@ use super::digest::RequestDigest;
 use super::mask::visible;
 use super::record::ApprovalId;
 use super::summary::Summary;
-use super::waiting::{Outcome, Place};
+use super::waiting::{Handed, Outcome, Place};
 use super::{Approvals, LEASE};
 use crate::store::write_alone;
 use crate::tokens::{ConsumerName, TokenId};
@@ -38,17 +38,22 @@ pub(crate) struct Held {
     pub(crate) digest: RequestDigest,
 }
 
-/// The proof that a human approved one request. Only [`Approvals::hold`] makes one.
+/// The proof that a human approved one request. Only [`Approvals::hold`] makes one. Dropped before it was sent with, it has the row say so.
 #[derive(Debug)]
 pub(crate) struct Approved {
     digest: RequestDigest,
     by: String,
+    handed: Handed,
 }
 
 impl Approved {
-    /// Whether this is the request that was approved, to the byte.
-    pub(crate) fn covers(&self, digest: &RequestDigest) -> bool {
-        self.digest == *digest
+    /// Whether this is the request that was approved, to the byte. Asked when it is about to be sent: from a yes on it counts as sent.
+    pub(crate) fn lets_through(&self, digest: &RequestDigest) -> bool {
+        let same = self.digest == *digest;
+        if same {
+            self.handed.is_sent();
+        }
+        same
     }
 
     /// Who said yes.
@@ -91,7 +96,7 @@ impl Approvals {
     pub(crate) async fn hold(&self, held: Held) -> Result<Approved, NotApproved> {
         let mut place = self.add(&held).await?;
         match place.outcome().await {
-            Outcome::Approved { by } => Ok(Approved { digest: held.digest, by }),
+            Outcome::Approved { by } => Ok(Approved { digest: held.digest, by, handed: place.into_handed() }),
             Outcome::Denied { by, reason } => Err(NotApproved::Denied { by, reason }),
             Outcome::Unanswered => Err(NotApproved::Expired(self.timeout)),
         }
@@ -99,10 +104,10 @@ impl Approvals {
 
     async fn add(&self, held: &Held) -> Result<Place, NotApproved> {
         loop {
-            let (id, now) = (ApprovalId::generate(&self.random), self.now());
+            let (id, now) = (ApprovalId::generate(&self.random), self.now().await?);
             // The place is taken before the row is there: a caller who goes away in between leaves a row without a place, which is
             // closed when it is seen.
-            let Some(place) = self.waiting.open(id, now.plus(self.timeout)) else { continue };
+            let Some(place) = self.waiting.open(id, self.clock.now().plus(self.timeout)) else { continue };
             match self.insert(place.id(), held, now).await? {
                 Added::Yes => return Ok(place),
                 Added::IdInUse => {}

@@ -7,7 +7,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 use tokio_util::sync::CancellationToken;
 
-use super::record::{ApprovalId, ApprovalState};
+use super::record::{ApprovalId, ApprovalState, is_stale};
 use super::waiting::Outcome;
 use super::{Approvals, LEASE};
 
@@ -42,7 +42,8 @@ impl<'a> Poller<'a> {
     pub(super) async fn run(mut self, stop: &CancellationToken) {
         let waiting = &self.approvals.waiting;
         loop {
-            let idle = waiting.is_empty();
+            // What was not sent is told until it is written down, but no stop waits for that.
+            let idle = waiting.is_empty() && (stop.is_cancelled() || !waiting.has_unsent());
             tokio::select! {
                 // What was withdrawn before the stop is written down before the end.
                 biased;
@@ -56,12 +57,14 @@ impl<'a> Poller<'a> {
             }
             self.failing = looked.is_err();
             // A row whose time is over ends the waiting; this is for when the row cannot be read, and late enough to be sure of that.
-            waiting.end_overdue(self.approvals.now(), LEASE);
+            waiting.end_overdue(self.approvals.clock.now(), LEASE);
         }
     }
 
     async fn look(&mut self) -> Result<(), StoreError> {
-        self.renew().await?;
+        self.write_unsent().await?;
+        let now = self.approvals.now().await?;
+        self.renew(now).await?;
         let rows = sqlx::query(
             "SELECT id, state, expires_at, answered_by, answered_at, reason FROM approval WHERE holder = $1",
         )
@@ -69,13 +72,27 @@ impl<'a> Poller<'a> {
         .fetch_all(self.approvals.database.reader())
         .await?;
         for row in &rows {
-            self.see_to(OwnRow::of(row)?).await?;
+            self.see_to(OwnRow::of(row)?, now).await?;
         }
         Ok(())
     }
 
-    async fn renew(&mut self) -> Result<(), StoreError> {
-        let now = self.approvals.now();
+    /// Writes down which approved requests were not sent.
+    async fn write_unsent(&self) -> Result<(), StoreError> {
+        let waiting = &self.approvals.waiting;
+        while let Some(id) = waiting.first_unsent() {
+            let mut tx = self.approvals.database.write().await?;
+            sqlx::query("UPDATE approval SET state = 'approved_not_sent' WHERE id = $1 AND state = 'approved'")
+                .bind(id.as_str())
+                .execute(tx.connection())
+                .await?;
+            tx.commit().await?;
+            waiting.is_written(&id);
+        }
+        Ok(())
+    }
+
+    async fn renew(&mut self, now: Timestamp) -> Result<(), StoreError> {
         if now.since(self.renewed_at) < RENEW_EVERY {
             return Ok(());
         }
@@ -90,17 +107,21 @@ impl<'a> Poller<'a> {
         Ok(())
     }
 
-    async fn see_to(&self, row: OwnRow) -> Result<(), StoreError> {
-        let (waiting, now) = (&self.approvals.waiting, self.approvals.now());
+    async fn see_to(&self, row: OwnRow, now: Timestamp) -> Result<(), StoreError> {
+        let waiting = &self.approvals.waiting;
+        let waits = waiting.holds(&row.id);
         let closed = match row.state {
-            ApprovalState::Open if !waiting.holds(&row.id) => ApprovalState::Withdrawn,
+            ApprovalState::Open if !waits => ApprovalState::Withdrawn,
             ApprovalState::Open if row.expires_at <= now => ApprovalState::Expired,
             ApprovalState::Open => return Ok(()),
+            ApprovalState::Approved if !waits || row.answered_at.is_none_or(|at| is_stale(at, now)) => {
+                ApprovalState::ApprovedNotSent
+            }
             answered => answered,
         };
         // If it was answered since it was read, the next look sees the answer.
         if self.let_go(&row.id, row.state, closed).await? {
-            waiting.end(&row.id, row.outcome(now));
+            waiting.end(&row.id, row.outcome(closed));
         }
         Ok(())
     }
@@ -133,13 +154,10 @@ impl OwnRow {
         })
     }
 
-    fn outcome(&self, now: Timestamp) -> Outcome {
-        match (self.state, &self.answered_by, self.answered_at) {
-            // A machine that slept since the answer does not carry out hours later what was approved for then.
-            (ApprovalState::Approved, Some(by), Some(at)) if now.since(at) <= LEASE => {
-                Outcome::Approved { by: by.clone() }
-            }
-            (ApprovalState::Denied, Some(by), _) => Outcome::Denied { by: by.clone(), reason: self.reason.clone() },
+    fn outcome(&self, closed: ApprovalState) -> Outcome {
+        match (closed, &self.answered_by) {
+            (ApprovalState::Approved, Some(by)) => Outcome::Approved { by: by.clone() },
+            (ApprovalState::Denied, Some(by)) => Outcome::Denied { by: by.clone(), reason: self.reason.clone() },
             _ => Outcome::Unanswered,
         }
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::LEASE;
 use crate::store::rfc3339;
 
 /// Crockford's base 32: what looks like another of its characters is not in it.
@@ -17,7 +18,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, consumer, token_id, effects, method, path, upstream, summary, digest, created_at, expires_at, state, \
-             answered_by, answered_at, reason, lease_until FROM approval ",
+             answered_by, answered_at, reason, lease_until, holder FROM approval ",
             $rest
         )
     };
@@ -76,6 +77,8 @@ pub enum ApprovalState {
     Open,
     /// A human said yes.
     Approved,
+    /// A human said yes, but the request was not sent: its client had gone by then, or the gateway could not send it.
+    ApprovedNotSent,
     /// A human said no.
     Denied,
     /// Nobody answered in time.
@@ -85,16 +88,26 @@ pub enum ApprovalState {
 }
 
 impl ApprovalState {
-    const ALL: [Self; 5] = [Self::Open, Self::Approved, Self::Denied, Self::Expired, Self::Withdrawn];
+    const ALL: [Self; 6] =
+        [Self::Open, Self::Approved, Self::ApprovedNotSent, Self::Denied, Self::Expired, Self::Withdrawn];
 
     /// As it stands in the database and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
             Self::Approved => "approved",
+            Self::ApprovedNotSent => "approved_not_sent",
             Self::Denied => "denied",
             Self::Expired => "expired",
             Self::Withdrawn => "withdrawn",
+        }
+    }
+
+    /// As it stands in a sentence.
+    pub(super) fn in_words(self) -> &'static str {
+        match self {
+            Self::ApprovedNotSent => "approved, but not sent,",
+            other => other.as_str(),
         }
     }
 
@@ -151,6 +164,9 @@ pub struct ApprovalRecord {
     pub reason: Option<String>,
     #[serde(skip)]
     lease_until: Timestamp,
+    /// Whether a process has yet to take notice of how the waiting ended.
+    #[serde(skip)]
+    is_held: bool,
 }
 
 impl ApprovalRecord {
@@ -176,6 +192,7 @@ impl ApprovalRecord {
             answered_at: row.try_get::<Option<i64>, _>("answered_at")?.map(Timestamp::from_millis),
             reason: row.try_get("reason")?,
             lease_until: Timestamp::from_millis(row.try_get("lease_until")?),
+            is_held: row.try_get::<Option<String>, _>("holder")?.is_some(),
         };
         record.state = record.state_at(now);
         Ok(record)
@@ -185,9 +202,18 @@ impl ApprovalRecord {
         match self.state {
             ApprovalState::Open if self.expires_at <= now => ApprovalState::Expired,
             ApprovalState::Open if self.lease_until <= now => ApprovalState::Withdrawn,
+            // Its holder died with it, or will find the answer too old.
+            ApprovalState::Approved if self.is_held && self.answered_at.is_some_and(|at| is_stale(at, now)) => {
+                ApprovalState::ApprovedNotSent
+            }
             state => state,
         }
     }
+}
+
+/// Whether a yes came too long ago to be acted on: a machine that slept since does not carry out hours later what was approved for then.
+pub(super) fn is_stale(answered_at: Timestamp, now: Timestamp) -> bool {
+    now.since(answered_at) > LEASE
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ impl Process {
         let (shared, random) = (Arc::new(clock.clone()), Random::seeded(seed));
         let tokens = Tokens::new(database.clone(), shared.clone(), random.clone());
         let minted = tokens.mint(ConsumerName::new("alice").unwrap(), Vec::new(), TIMEOUT).await.unwrap();
-        let approvals = Approvals::new(database, shared, random, TIMEOUT);
+        let approvals = Approvals::new(database, shared, random, TIMEOUT).by_its_own_clock();
         let stop = CancellationToken::new();
         let running = tokio::spawn({
             let (approvals, stop) = (approvals.clone(), stop.clone());
@@ -129,9 +129,9 @@ async fn an_approved_request_goes_on_with_the_proof_for_its_exact_bytes() {
         let record = process.approvals.answer(&id, &yes()).await.unwrap();
         assert_eq!((record.state, record.answered_by.as_deref()), (ApprovalState::Approved, Some("@you:example.org")));
         let approved = soon(waiting).await.unwrap().unwrap();
-        assert!(approved.covers(&RequestDigest::of("PUT", "/repos/acme/widgets/pulls/7/merge", BODY)));
-        assert!(!approved.covers(&RequestDigest::of("PUT", "/repos/acme/widgets/pulls/8/merge", BODY)));
-        assert!(!approved.covers(&RequestDigest::of(
+        assert!(approved.lets_through(&RequestDigest::of("PUT", "/repos/acme/widgets/pulls/7/merge", BODY)));
+        assert!(!approved.lets_through(&RequestDigest::of("PUT", "/repos/acme/widgets/pulls/8/merge", BODY)));
+        assert!(!approved.lets_through(&RequestDigest::of(
             "PUT",
             "/repos/acme/widgets/pulls/7/merge",
             b"{\"merge_method\":\"squash\" }"
@@ -188,6 +188,7 @@ async fn an_answer_through_another_process_is_heard() {
         // The command line: over the database alone, with nothing running.
         let database = open_database(&DatabaseUrl::try_from(url).unwrap()).await.unwrap();
         let command = Approvals::new(database.clone(), Arc::new(process.clock.clone()), Random::seeded(2), TIMEOUT);
+        let command = command.by_its_own_clock();
         assert_eq!(command.list(WhichApprovals::Open).await.unwrap()[0].id, id);
         command.answer(&id, &yes()).await.unwrap();
         assert!(soon(waiting).await.unwrap().is_ok());
@@ -298,7 +299,7 @@ async fn an_answer_that_comes_with_the_last_moment_counts_on_both_sides_or_on_ne
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_while_it_is_answered_leaves_a_row_that_says_what_the_human_was_told() {
+async fn a_client_that_goes_away_while_it_is_answered_leaves_a_row_that_does_not_claim_it_was_done() {
     on_both_engines(async |url| {
         let process = Process::start(&url, 1).await;
         for round in 0..10 {
@@ -312,7 +313,7 @@ async fn a_client_that_goes_away_while_it_is_answered_leaves_a_row_that_says_wha
             }
             waiting.abort();
             match soon(answer).await.unwrap() {
-                Ok(_) => process.becomes(&id, "approved").await,
+                Ok(_) => process.becomes(&id, "approved_not_sent").await,
                 Err(AnswerError::Withdrawn) => process.becomes(&id, "withdrawn").await,
                 Err(other) => panic!("{other}"),
             }
@@ -380,7 +381,95 @@ async fn an_approval_is_not_carried_out_by_a_machine_that_slept_since() {
             .unwrap();
         tx.commit().await.unwrap();
         assert!(matches!(soon(waiting).await.unwrap(), Err(NotApproved::Expired(_))));
+        assert_eq!(process.stored_state(&id).await, "approved_not_sent");
         process.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_approved_counts_as_done_only_once_it_is_about_to_be_sent() {
+    on_both_engines(async |url| {
+        let process = Process::start(&url, 1).await;
+        let (sent, waiting) = process.hold().await;
+        process.approvals.answer(&sent, &yes()).await.unwrap();
+        let approved = soon(waiting).await.unwrap().unwrap();
+        assert!(approved.lets_through(&process.held("alice").digest));
+        drop(approved);
+        // As when the credential is missing, or the client leaves while it is fetched.
+        let (unsent, waiting) = process.hold().await;
+        process.approvals.answer(&unsent, &yes()).await.unwrap();
+        let approved = soon(waiting).await.unwrap().unwrap();
+        assert!(!approved.lets_through(&RequestDigest::of("PUT", "/", b"other bytes")));
+        drop(approved);
+        process.becomes(&unsent, "approved_not_sent").await;
+        assert_eq!(process.stored_state(&sent).await, "approved");
+        let error = process.approvals.answer(&unsent, &no()).await.unwrap_err().to_string();
+        assert!(error.contains("was approved, but not sent, by @you:example.org"), "{error}");
+        process.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_yes_to_a_process_that_was_killed_before_it_heard_of_it_is_not_claimed_to_be_done() {
+    on_both_engines(async |url| {
+        let killed = Process::start(&url, 1).await;
+        let clock = killed.clock.clone();
+        let (id, waiting) = killed.hold().await;
+        let engine = killed.approvals.database.engine();
+        killed.running.abort();
+        killed.approvals.answer(&id, &yes()).await.unwrap();
+        waiting.abort();
+        killed.die().await;
+        let next = Process::start_with(&url, 2, clock).await;
+        match engine {
+            Engine::Sqlite => next.becomes(&id, "approved_not_sent").await,
+            Engine::Postgres => {
+                next.clock.advance(LEASE);
+                assert_eq!(next.state(&id).await, ApprovalState::Approved);
+                next.clock.advance(Duration::from_millis(1));
+            }
+        }
+        assert_eq!(next.state(&id).await, ApprovalState::ApprovedNotSent);
+        next.approvals.purge().await.unwrap();
+        assert_eq!(next.stored_state(&id).await, "approved_not_sent");
+        next.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn replicas_whose_clocks_are_an_hour_apart_agree_about_what_waits() {
+    on_both_engines(async |url| {
+        let database = open_database(&DatabaseUrl::try_from(url.clone()).unwrap()).await.unwrap();
+        // On SQLite all processes are on one machine.
+        let apart = if database.engine() == Engine::Postgres { 3_600_000 } else { 0 };
+        let mut process = Process::start(&url, 1).await;
+        process.running.abort();
+        process.approvals.clock_is_shared = database.engine() == Engine::Postgres;
+        let running = tokio::spawn({
+            let (approvals, stop) = (process.approvals.clone(), process.stop.clone());
+            async move { approvals.run(&stop).await }
+        });
+        let others = [1_000_000 + apart, 1_000_000 - apart].map(|at| {
+            let clock = Arc::new(ManualClock::new(Timestamp::from_millis(at)));
+            Approvals::new(database.clone(), clock, Random::seeded(2), TIMEOUT)
+        });
+        for other in &others {
+            let (id, waiting) = process.hold().await;
+            for other in &others {
+                other.purge().await.unwrap();
+                let listed = other.list(WhichApprovals::Open).await.unwrap();
+                assert!(listed.iter().any(|record| record.id == id), "neither too old nor left alone");
+            }
+            other.answer(&id, &yes()).await.unwrap();
+            let approved = soon(waiting).await.unwrap();
+            assert!(approved.is_ok_and(|approved| approved.lets_through(&process.held("alice").digest)));
+        }
+        process.running = running;
+        process.stop().await;
+        database.close().await;
     })
     .await;
 }
