@@ -1,9 +1,11 @@
 //! The parts of Doorward, running: which listen where, what stands between them, and how they end.
 
+mod connections;
 mod listener;
 mod stop;
 mod tls;
 mod trust;
+mod unread;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,14 +105,20 @@ impl House {
     pub(crate) fn serve(&mut self, name: &str, listener: Listener, router: Router) {
         self.listening.push(format!("{name} http://{}", listener.address()));
         let stop = self.stop.clone();
-        self.tasks.spawn(async move { Ok(listener.serve(router, stop).await?) });
+        self.tasks.spawn(async move {
+            listener.serve(router, stop).await;
+            Ok(())
+        });
     }
 
     /// The same with TLS.
     fn serve_tls(&mut self, name: &str, listener: Listener, tls: Tls, router: Router) -> Result<(), Failure> {
         self.listening.push(format!("{name} https://{}", listener.address()));
         let (serving, watching) = (listener.serve_tls(&tls, router, self.stop.clone())?, tls.watch(self.stop.clone()));
-        self.tasks.spawn(async move { Ok(serving.await?) });
+        self.tasks.spawn(async move {
+            serving.await;
+            Ok(())
+        });
         self.tasks.spawn(async move {
             watching.await;
             Ok(())

@@ -4,11 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 
 use axum::Router;
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::tls::{Tls, TlsListener};
+use super::connections::{Limits, serve};
+use super::tls::{Tls, shake_hands};
 use crate::failure::Failure;
 
 /// A bound socket.
@@ -16,6 +16,7 @@ use crate::failure::Failure;
 pub(crate) struct Listener {
     socket: TcpListener,
     address: SocketAddr,
+    limits: Limits,
 }
 
 impl Listener {
@@ -24,7 +25,7 @@ impl Listener {
         let bound = async {
             let socket = TcpListener::bind(address).await?;
             let address = socket.local_addr()?;
-            Ok(Self { socket, address })
+            Ok(Self { socket, address, limits: Limits::of_this_process() })
         };
         bound.await.map_err(|error: io::Error| refused(setting, address, &error))
     }
@@ -35,10 +36,8 @@ impl Listener {
     }
 
     /// Answers until `stop`, and then finishes what it has begun.
-    pub(crate) async fn serve(self, router: Router, stop: CancellationToken) -> io::Result<()> {
-        // Events of a stream go out one by one.
-        let socket = self.socket.tap_io(|stream| drop(stream.set_nodelay(true)));
-        axum::serve(socket, router).with_graceful_shutdown(stop.cancelled_owned()).await
+    pub(crate) async fn serve(self, router: Router, stop: CancellationToken) {
+        serve(self.socket, |stream| std::future::ready(Ok(stream)), router, self.limits, stop).await;
     }
 
     /// The same with TLS.
@@ -47,9 +46,10 @@ impl Listener {
         tls: &Tls,
         router: Router,
         stop: CancellationToken,
-    ) -> Result<impl Future<Output = io::Result<()>> + use<>, rustls::Error> {
-        let listener = TlsListener::new(self.socket, self.address, tls)?;
-        Ok(async { axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await })
+    ) -> Result<impl Future<Output = ()> + use<>, rustls::Error> {
+        let acceptor = tls.acceptor()?;
+        let begin = move |stream| shake_hands(acceptor.clone(), stream);
+        Ok(serve(self.socket, begin, router, self.limits, stop))
     }
 }
 
@@ -68,17 +68,4 @@ fn refused(setting: &str, address: SocketAddr, error: &io::Error) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_taken_port_is_told_with_its_setting_and_address() {
-        let first = Listener::bind("gateway.listen", SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
-        let sentence = Listener::bind("appservice.listen", first.address()).await.unwrap_err().to_string();
-        assert!(
-            sentence.contains("`appservice.listen`") && sentence.contains(&first.address().to_string()),
-            "{sentence}"
-        );
-        assert!(sentence.contains("another program"), "{sentence}");
-    }
-}
+mod tests;

@@ -1,8 +1,6 @@
-//! TLS on a listener: handshakes beside each other, so that a slow one holds up nobody, and a certificate that is read again when its
-//! file changes.
+//! TLS on a listener, with a certificate that is read again when its file changes.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -16,18 +14,14 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use secrecy::zeroize::Zeroizing;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::failure::Failure;
 
-/// So many handshakes go on at a time; more wait.
-const HANDSHAKES: usize = 512;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -85,7 +79,7 @@ impl Tls {
         Ok(())
     }
 
-    fn acceptor(&self) -> Result<TlsAcceptor, rustls::Error> {
+    pub(super) fn acceptor(&self) -> Result<TlsAcceptor, rustls::Error> {
         let config = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
         let mut config = config.with_no_client_auth().with_cert_resolver(self.current.clone());
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -139,62 +133,12 @@ fn no_pem(setting: &str, file: &Path, what: &str, error: &pem::Error) -> Failure
     ))
 }
 
-/// A bound socket whose connections have shaken hands when they are accepted.
-#[derive(Debug)]
-pub(super) struct TlsListener {
-    address: SocketAddr,
-    connections: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
-    /// Ends with the listener.
-    _accepting: AbortOnDropHandle<()>,
+/// What a listener does first with each connection.
+pub(super) async fn shake_hands(acceptor: TlsAcceptor, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    timeout(HANDSHAKE_TIMEOUT, greet(&acceptor, stream)).await?
 }
 
-impl TlsListener {
-    pub(super) fn new(socket: TcpListener, address: SocketAddr, tls: &Tls) -> Result<Self, rustls::Error> {
-        let (sender, connections) = mpsc::channel(HANDSHAKES);
-        let accepting = tokio::spawn(accept(socket, tls.acceptor()?, sender));
-        Ok(Self { address, connections, _accepting: AbortOnDropHandle::new(accepting) })
-    }
-}
-
-impl axum::serve::Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.connections.recv().await {
-            Some(connection) => connection,
-            // Nobody accepts any more: the process ends.
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
-    }
-}
-
-async fn accept(
-    mut socket: TcpListener,
-    acceptor: TlsAcceptor,
-    connections: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
-) {
-    let places = Arc::new(Semaphore::new(HANDSHAKES));
-    while let Ok(place) = places.clone().acquire_owned().await {
-        let (stream, peer) = axum::serve::Listener::accept(&mut socket).await;
-        let (acceptor, connections) = (acceptor.clone(), connections.clone());
-        tokio::spawn(async move {
-            // A caller that does not get through learns of it from TLS; there is nothing to tell the operator.
-            if let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, shake_hands(&acceptor, stream)).await {
-                let _ = connections.send((stream, peer)).await;
-            }
-            drop(place);
-        });
-    }
-}
-
-async fn shake_hands(acceptor: &TlsAcceptor, mut stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-    // Events of a stream go out one by one.
-    stream.set_nodelay(true)?;
+async fn greet(acceptor: &TlsAcceptor, mut stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
     let mut first = [0];
     stream.peek(&mut first).await?;
     if first[0].is_ascii_alphabetic() && first[0] != HANDSHAKE {
