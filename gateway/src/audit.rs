@@ -1,6 +1,8 @@
-//! The audit log: one row for every request to the consumer listener. No bodies, no queries, no tokens.
+//! The audit log: one row for every request to the consumer listener, but no more than 61 a minute of requests without a good token. No
+//! bodies, no queries, no tokens.
 
 mod filter;
+mod strangers;
 mod writer;
 
 use doorward_base::{Database, StoreError, Timestamp};
@@ -29,14 +31,14 @@ pub struct AuditRow {
     pub consumer: Option<String>,
     /// The public id of the token.
     pub token_id: Option<String>,
-    /// The HTTP method.
+    /// The HTTP method; `*` in the row that stands for many requests without a good token, which has the reason `unauthenticated`.
     pub method: String,
-    /// The path, without its query.
+    /// The path, without its query; `*` likewise.
     pub path: String,
     /// The model asked for.
     pub model: Option<String>,
     /// What it would do, as far as the gateway read it: `pulls:merge on acme/widgets`, the tools of an MCP server, tools that a
-    /// provider runs itself. At most 512 bytes.
+    /// provider runs itself. At most 512 bytes. Where the row stands for many requests, how many.
     pub effects: Option<String>,
     /// The upstream that was chosen.
     pub upstream: Option<String>,

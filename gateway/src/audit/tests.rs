@@ -1,7 +1,10 @@
+use std::time::Duration;
+
 use doorward_base::DatabaseUrl;
-use doorward_testkit::on_both_engines;
+use doorward_testkit::{on_both_engines, wait_for};
 use tokio_util::sync::CancellationToken;
 
+use super::strangers::Strangers;
 use super::*;
 use crate::open_database;
 
@@ -62,6 +65,74 @@ async fn rows_are_read_back_as_they_were_written_newest_first() {
         log.database.close().await;
     })
     .await;
+}
+
+fn of_a_stranger(at: i64) -> AuditRow {
+    AuditRow { decision: Decision::Refused, path: format!("/{at}"), ..row(None, at, 401) }
+}
+
+#[tokio::test]
+async fn requests_without_a_good_token_above_sixty_a_minute_share_one_row() {
+    on_both_engines(async |url| {
+        let log = log(url).await;
+        let strangers = (0..100).map(of_a_stranger);
+        let consumers = (0..100).map(|at| row(Some("alice"), at, 401));
+        write(&log, strangers.zip(consumers).flat_map(|(stranger, consumer)| [stranger, consumer]).collect()).await;
+        let (strangers, consumers): (Vec<_>, Vec<_>) =
+            log.list(&AuditFilter::default(), 1000).await.unwrap().into_iter().partition(|row| row.consumer.is_none());
+        assert_eq!((strangers.len(), consumers.len()), (61, 100));
+        let (many, each): (Vec<_>, Vec<_>) = strangers.into_iter().partition(|row| row.path == "*");
+        assert!(each.iter().all(|row| row.at.as_millis() < 60), "{each:?}");
+        let [many] = many.as_slice() else { panic!("{many:?}") };
+        assert_eq!(many.at, Timestamp::from_millis(60));
+        assert_eq!((many.method.as_str(), many.decision, many.status), ("*", Decision::Refused, 401));
+        assert_eq!(many.reason.as_deref(), Some("unauthenticated"));
+        assert_eq!(many.effects.as_deref(), Some("40 more requests"));
+        log.database.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn when_the_minute_is_over_the_others_are_told_of() {
+    on_both_engines(async |url| {
+        let log = log(url).await;
+        let (writer, reader) = channel();
+        for at in 0..62 {
+            writer.reserve().await.unwrap().fill(of_a_stranger(at));
+        }
+        let (stop, database) = (CancellationToken::new(), log.database.clone());
+        let run = tokio::spawn({
+            let stop = stop.clone();
+            async move { reader.run(&database, &stop).await }
+        });
+        let rows = async || log.list(&AuditFilter::default(), 100).await.unwrap();
+        wait_for("the first rows", async || (rows().await.len() == 60).then_some(())).await;
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::resume();
+        wait_for("the row that stands for the others", async || (rows().await.len() == 61).then_some(())).await;
+        assert_eq!(rows().await[0].effects.as_deref(), Some("2 more requests"));
+        stop.cancel();
+        run.await.unwrap();
+        assert_eq!(rows().await.len(), 61);
+        log.database.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_minute_has_rows_again_and_a_minute_without_strangers_has_none() {
+    let (mut strangers, began) = (Strangers::default(), tokio::time::Instant::now());
+    let mut come = |count: i64| {
+        let mut rows = (0..count).map(of_a_stranger).collect::<Vec<_>>();
+        strangers.thin_out(&mut rows, tokio::time::Instant::now());
+        (rows.len(), strangers.minute_ends().map(|ends| ends - began), strangers.end_minute().is_some())
+    };
+    assert_eq!(come(0), (0, None, false));
+    assert_eq!(come(60), (60, Some(Duration::from_secs(60)), false));
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(come(61), (60, Some(Duration::from_secs(120)), true));
 }
 
 #[tokio::test]

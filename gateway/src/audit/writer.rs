@@ -1,7 +1,8 @@
 //! Writing the audit log without holding up an answer, and without losing a row.
 //!
 //! A request reserves its place in the channel before anything is done for it (and waits there if the writer is far behind), so
-//! that its row can be handed over in `drop`, when the client has gone and nothing can wait any more.
+//! that its row can be handed over in `drop`, when the client has gone and nothing can wait any more. Rows of requests without a good
+//! token are thinned out: see [`Strangers`].
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::AuditRow;
+use super::strangers::Strangers;
 use crate::config::Usd;
 
 /// Also the most calls that can be open at a time: each holds a place.
@@ -64,12 +66,15 @@ impl Reservation {
 /// Both ends of the audit log's channel.
 pub(crate) fn channel() -> (AuditWriter, AuditReader) {
     let (sender, receiver) = mpsc::channel(PLACES);
-    (AuditWriter(sender), AuditReader(receiver))
+    (AuditWriter(sender), AuditReader { rows: receiver, strangers: Strangers::default() })
 }
 
 /// What the background task of the gateway reads from.
 #[derive(Debug)]
-pub(crate) struct AuditReader(mpsc::Receiver<AuditRow>);
+pub(crate) struct AuditReader {
+    rows: mpsc::Receiver<AuditRow>,
+    strangers: Strangers,
+}
 
 impl AuditReader {
     /// Writes rows in batches until `stop`, then those of the calls that are still open; returns when the last has been written.
@@ -79,17 +84,20 @@ impl AuditReader {
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled(), if !self.0.is_closed() => self.0.close(),
-                received = self.0.recv_many(&mut batch, BATCH) => {
+                () = stop.cancelled(), if !self.rows.is_closed() => self.rows.close(),
+                () = until(self.strangers.minute_ends()) => batch.extend(self.strangers.end_minute()),
+                received = self.rows.recv_many(&mut batch, BATCH) => {
                     if received == 0 {
-                        return;
+                        batch.extend(self.strangers.end_minute());
+                        return write_or_retry(database, &batch, stop).await;
                     }
                     self.linger(&mut batch, next, stop).await;
-                    write_or_retry(database, &batch, stop).await;
-                    batch.clear();
-                    next = Instant::now() + LINGER;
+                    self.strangers.thin_out(&mut batch, Instant::now());
                 }
             }
+            write_or_retry(database, &batch, stop).await;
+            batch.clear();
+            next = Instant::now() + LINGER;
         }
     }
 
@@ -97,7 +105,7 @@ impl AuditReader {
     async fn linger(&mut self, batch: &mut Vec<AuditRow>, next: Instant, stop: &CancellationToken) {
         if stop.run_until_cancelled(sleep_until(next)).await.is_some() {
             while batch.len() < BATCH
-                && let Ok(row) = self.0.try_recv()
+                && let Ok(row) = self.rows.try_recv()
             {
                 batch.push(row);
             }
@@ -105,8 +113,18 @@ impl AuditReader {
     }
 }
 
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn write_or_retry(database: &Database, batch: &[AuditRow], stop: &CancellationToken) {
     let mut tries_after_stop = 0;
+    if batch.is_empty() {
+        return;
+    }
     while let Err(error) = write(database, batch).await {
         if stop.is_cancelled() {
             tries_after_stop += 1;
