@@ -129,7 +129,9 @@ mod tests {
         let room = Room::new(ByteSize(100));
         for _ in 0..10 {
             let shares: Vec<_> = (0..PUSHES_OF_ONE).map(|_| share(&room, "alice")).collect();
-            shares.iter().for_each(|share| share.take_push().unwrap());
+            for share in &shares {
+                share.take_push().unwrap();
+            }
             assert!(share(&room, "alice").take_push().is_err());
             share(&room, "bob").take_push().unwrap();
         }

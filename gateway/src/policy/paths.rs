@@ -115,7 +115,7 @@ impl Policy {
     ) -> Result<Permit, Refusal> {
         let name = route.upstream.as_deref().unwrap_or_default();
         let path = decoded(&format!("/{}", route.below)).unwrap_or_default();
-        let what = format!("{} {path}", method);
+        let what = format!("{method} {path}");
         let refused = || Refusal::NotGranted(format!("`{what}` of upstream `{name}`"));
         let rules = |rule: &&HttpRule| rule.upstream == name;
         let covers = |rule: &HttpRule| rule.allow.cover(method, &path) || rule.approve.cover(method, &path);
