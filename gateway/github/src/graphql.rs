@@ -29,12 +29,14 @@ mod fields;
 mod input;
 mod mutations;
 mod nodes;
+mod outline;
 mod reading;
 #[cfg(test)]
 mod tests;
 mod text;
 
 pub use nodes::{BadAnswer, Kind, Need, NodeUse, Resolved, lookup, resolve};
+pub use outline::{Outline, outline};
 
 use crate::effect::Effect;
 use crate::rest::RestRefused;

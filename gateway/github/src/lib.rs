@@ -3,10 +3,12 @@
 mod effect;
 pub mod graphql;
 mod links;
+mod refs;
 mod rest;
 mod rules;
 
 pub use effect::{BadRepositoryName, Effect, RefChange, RepositoryName, UnknownVerb, Verb};
 pub use links::{BadBase, LinkRewriter, Links};
+pub use refs::BadRef;
 pub use rest::{RestCall, RestRefused, RestRequest};
 pub use rules::{BadRule, Decision, Rule, Rules};

@@ -11,7 +11,6 @@ mod body;
 mod meaning;
 mod method;
 mod query;
-mod refs;
 mod refused;
 mod route;
 pub(crate) mod search;

@@ -1,8 +1,8 @@
 //! What a request does where the row alone does not tell: refs that it moves, other repositories that it reads.
 
 use crate::effect::{Effect, RefChange, RepositoryName, Verb};
+use crate::refs;
 use crate::rest::body::Fields;
-use crate::rest::refs;
 use crate::rest::refused::RestRefused;
 
 /// What decides, and how.
@@ -136,7 +136,7 @@ pub(super) static OPEN_PULL: Meaning = meaning(&["head", "head_repo"], |asked| {
 /// Either side may be `OWNER:REPO:BRANCH`. `OWNER:BRANCH` means some fork, of whatever name.
 pub(super) static COMPARE: Meaning = meaning(&[], |asked| {
     let sides = asked.hole.split_once("...").filter(|(base, head)| !base.contains("..") && !head.contains(".."));
-    let (base, head) = sides.ok_or(RestRefused::Ref("a comparison is `BASE...HEAD`"))?;
+    let (base, head) = sides.ok_or(RestRefused::Comparison)?;
     let mut effects = vec![asked.does(Verb::Read)];
     for side in [base, head] {
         match *side.splitn(3, ':').collect::<Vec<_>>() {
@@ -168,7 +168,7 @@ impl Asked<'_> {
     }
 
     fn ref_of_the_path(&self) -> Result<String, RestRefused> {
-        refs::whole(&format!("refs/{}", self.hole))
+        Ok(refs::whole(&format!("refs/{}", self.hole))?)
     }
 
     /// A release, the tag that it may make and the discussion that it may open.

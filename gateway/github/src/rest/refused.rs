@@ -1,6 +1,7 @@
 //! Why a request is refused before any grant is asked.
 
 use crate::effect::BadRepositoryName;
+use crate::refs::BadRef;
 
 /// What is wrong with a request, in a sentence for who sent it. No word of a body or of a credential is in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,7 +55,10 @@ pub enum RestRefused {
     },
     /// A ref, branch or tag whose name is none, or could be read as another's.
     #[error("the name of the ref is none, or could be read as another's: {0}")]
-    Ref(&'static str),
+    Ref(#[from] BadRef),
+    /// Something that has to name two refs does not.
+    #[error("a comparison is `BASE...HEAD`")]
+    Comparison,
     /// A comparison with a repository that is not named whole.
     #[error("name the other repository whole: `OWNER:REPO:BRANCH` in a comparison, `head_repo` in a pull request")]
     OtherRepositoryUnnamed,

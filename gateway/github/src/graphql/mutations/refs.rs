@@ -4,6 +4,7 @@ use crate::effect::{Effect, RefChange, RepositoryName};
 use crate::graphql::document::Field;
 use crate::graphql::input::Input;
 use crate::graphql::{GraphqlRefused, GraphqlRequest, MAX_NODES, Need};
+use crate::refs;
 
 /// Adds what this mutation does to refs. Returns how many refs that are.
 pub(super) fn moved(field: &Field, input: &Input, found: &mut GraphqlRequest) -> Result<usize, GraphqlRefused> {
@@ -114,29 +115,12 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// The full name of the branch. What begins like a full name is refused: GitHub may take it for one.
+    /// The full name of the branch.
     fn branch(&self, name: &str) -> Result<String, GraphqlRefused> {
-        let branch = self.text(name)?;
-        let starts = ["refs/", "heads/", "tags/", "remotes/"];
-        let fits = is_ref(branch) && branch != "HEAD" && !starts.iter().any(|start| branch.starts_with(start));
-        if fits { Ok(format!("refs/heads/{branch}")) } else { Err(self.field.bad_argument(name)) }
+        refs::branch(self.text(name)?).map_err(|_| self.field.bad_argument(name))
     }
 
     fn full_name(&self, name: &str) -> Result<String, GraphqlRefused> {
-        let full = self.text(name)?;
-        let fits = is_ref(full) && full.starts_with("refs/");
-        if fits { Ok(full.to_owned()) } else { Err(self.field.bad_argument(name)) }
+        refs::whole(self.text(name)?).map_err(|_| self.field.bad_argument(name))
     }
-}
-
-/// What git takes for a ref's name, so that no server has to put it right.
-/// <https://git-scm.com/docs/git-check-ref-format>
-fn is_ref(name: &str) -> bool {
-    let part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.strip_suffix(".lock").is_none();
-    let bad = |c: char| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
-    name.split('/').all(part)
-        && !name.contains(bad)
-        && !name.contains("..")
-        && !name.contains("@{")
-        && !name.ends_with('.')
 }
