@@ -13,6 +13,7 @@
 
 mod answer;
 mod digest;
+mod fields;
 mod hold;
 mod mask;
 mod poller;
@@ -34,7 +35,7 @@ pub use answer::{Answer, AnswerError, BadAnswer, Verdict};
 pub(crate) use digest::RequestDigest;
 pub(crate) use hold::{Approved, Held, NotApproved};
 pub use record::{ApprovalId, ApprovalRecord, ApprovalState, WhichApprovals};
-pub(crate) use summary::{Body, Summary};
+pub(crate) use summary::{Content, Summary};
 
 /// For so long a row can be answered after its holder was last seen alive.
 const LEASE: Duration = Duration::from_millis(LEASE_MILLIS.unsigned_abs());

@@ -138,7 +138,7 @@ impl Consumers {
             self.last_repositories.remember(&consumer, &permit);
             call.costs(self.budgets.price_of(&ask.models()));
             call.reserves(self.reserve(&consumer, &permit, &ask).await?, &permit);
-            let clearance = clear(&self.approvals, &consumer, &permit, query, &ask).await?;
+            let clearance = clear(&self.approvals, &consumer, &permit, (query, &head.headers), &ask).await?;
             let headers = outgoing::strip(&head.headers);
             call.is_sent(&clearance);
             let sending = Sending { consumer: &consumer, query, headers, ask };

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use doorward_base::{StoreError, Timestamp};
+use serde_json::Value;
 use sqlx::Row;
 
 use super::digest::RequestDigest;
-use super::mask::visible;
+use super::mask::visible_path;
 use super::record::ApprovalId;
 use super::summary::Summary;
 use super::waiting::{Handed, Outcome, Place};
@@ -16,6 +17,9 @@ use crate::tokens::{ConsumerName, TokenId};
 
 /// So many requests of one consumer may wait at a time, on all replicas together.
 const MOST_HELD: i64 = 20;
+
+/// So much of a path is kept for people.
+const LONGEST_PATH: usize = 2000;
 
 /// A request to be held.
 #[derive(Clone, Debug)]
@@ -130,6 +134,7 @@ impl Approvals {
         if row.try_get::<i64, _>(0)? >= MOST_HELD {
             return Ok(Added::TooMany);
         }
+        let effects: Value = held.effects.iter().map(|effect| visible_path(effect, LONGEST_PATH)).collect();
         let done = sqlx::query(
             "INSERT INTO approval (id, consumer, token_id, effects, method, path, upstream, summary, digest, created_at, \
              expires_at, state, holder, lease_until) \
@@ -138,9 +143,9 @@ impl Approvals {
         .bind(id.as_str())
         .bind(consumer)
         .bind(held.token_id.as_str())
-        .bind(serde_json::Value::from(held.effects.clone()).to_string())
-        .bind(visible(&held.method))
-        .bind(visible(&held.path))
+        .bind(effects.to_string())
+        .bind(visible_path(&held.method, LONGEST_PATH))
+        .bind(visible_path(&held.path, LONGEST_PATH))
         .bind(held.upstream.as_str())
         .bind(held.summary.as_str())
         .bind(held.digest.to_string())

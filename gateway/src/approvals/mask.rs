@@ -6,8 +6,10 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 const MASKED: &str = "[masked]";
-/// More is not looked at: what is shown is far shorter.
+/// More of a value is not looked at: what is shown is far shorter.
 const LOOKED_AT: usize = 4096;
+/// The longest path that a request can have.
+const LONGEST_PATH: usize = 1 << 16;
 
 /// What secrets look like, and what is shown instead.
 static SECRETS: LazyLock<Vec<(Regex, String)>> = LazyLock::new(|| {
@@ -34,31 +36,49 @@ static SECRETS: LazyLock<Vec<(Regex, String)>> = LazyLock::new(|| {
 pub(super) fn is_visible(c: char) -> bool {
     !c.is_control()
         && !matches!(c,
-            '\u{61c}' | '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+            '\u{34f}' | '\u{61c}' | '\u{ad}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e01ef}')
 }
 
 /// One line without secrets: white space becomes spaces, invisible characters become U+FFFD.
 pub(super) fn visible(text: &str) -> String {
+    visible_part(text, LOOKED_AT)
+}
+
+/// The same of a path or of what is made of one, to its end and in at most so many characters.
+pub(super) fn visible_path(text: &str, most: usize) -> String {
+    middle(&visible_part(text, LONGEST_PATH), most)
+}
+
+fn visible_part(text: &str, looked_at: usize) -> String {
     let seen = |c: char| match c {
         '\n' | '\r' | '\t' => ' ',
         c if is_visible(c) => c,
         _ => char::REPLACEMENT_CHARACTER,
     };
-    let line: String = text.chars().take(LOOKED_AT).map(seen).collect();
+    let line: String = text.chars().take(looked_at).map(seen).collect();
     let masked = SECRETS.iter().fold(Cow::from(line), |text, (secret, shown)| {
         Cow::from(secret.replace_all(&text, shown.as_str()).into_owned())
     });
     masked.into_owned()
 }
 
-/// The beginning of [`visible`], at most `most` characters.
-pub(super) fn shortened(text: &str, most: usize) -> String {
-    let line = visible(text);
+/// The beginning of a line, at most `most` characters.
+pub(super) fn cut(line: &str, most: usize) -> String {
     match line.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
+        None => line.to_owned(),
     }
+}
+
+/// The beginning and the end of a line, at most `most` characters: of paths both count.
+pub(super) fn middle(line: &str, most: usize) -> String {
+    let count = line.chars().count();
+    if count <= most {
+        return line.to_owned();
+    }
+    let end: String = line.chars().skip(count - most / 2).collect();
+    format!("{}{end}", cut(line, most - most / 2))
 }
 
 #[cfg(test)]
@@ -102,8 +122,15 @@ mod tests {
     }
 
     #[test]
+    fn of_a_long_path_the_end_is_seen_too() {
+        let path = format!("/a/{}/transfer", "x".repeat(60_000));
+        assert_eq!(visible_path(&path, 20), "/a/xxxxxxx…x/transfer");
+        assert_eq!(visible_path("/a/ü", 20), "/a/ü");
+    }
+
+    #[test]
     fn a_secret_is_masked_before_the_text_is_cut() {
         let text = format!("{} ghp_16C7e42F292c6912E7710c838347Ae178B4a", "x".repeat(10));
-        assert_eq!(shortened(&text, 14), "xxxxxxxxxx [ma…");
+        assert_eq!(cut(&visible(&text), 14), "xxxxxxxxxx [ma…");
     }
 }

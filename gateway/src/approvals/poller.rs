@@ -63,14 +63,15 @@ impl<'a> Poller<'a> {
 
     async fn look(&mut self) -> Result<(), StoreError> {
         self.write_unsent().await?;
-        let now = self.approvals.now().await?;
-        self.renew(now).await?;
         let rows = sqlx::query(
             "SELECT id, state, expires_at, answered_by, answered_at, reason FROM approval WHERE holder = $1",
         )
         .bind(&*self.approvals.holder)
         .fetch_all(self.approvals.database.reader())
         .await?;
+        // Later than what was read: how old an answer is, is not told by a look at the clock before it.
+        let now = self.approvals.now().await?;
+        self.renew(now).await?;
         for row in &rows {
             self.see_to(OwnRow::of(row)?, now).await?;
         }

@@ -126,7 +126,7 @@ pub enum WhichApprovals {
     All,
 }
 
-/// A held request as people see it. It has neither the body nor the query of the request.
+/// A held request as people see it. Of its body and its query it has a few short values, masked.
 #[derive(Clone, Debug, Serialize)]
 pub struct ApprovalRecord {
     /// What is typed to answer it.

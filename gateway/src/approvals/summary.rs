@@ -1,76 +1,69 @@
-//! What a human is shown of a held request: a few lines, from which no body can be put together again.
+//! What a human is shown of a held request: a few lines, from which no body can be put together again, and in which nothing that the
+//! caller wrote can hide the rest.
 
-use serde_json::{Map, Value};
+use doorward_github::graphql;
+use serde::Deserialize;
+use serde_json::Value;
+use url::form_urlencoded;
 
-use super::mask::{shortened, visible};
+use super::fields::{Detail, Fields, Json};
+use super::mask::{middle, visible, visible_path};
 
 const MOST_BYTES: usize = 2048;
 const MOST_EFFECTS: usize = 5;
-const LONGEST_LINE: usize = 300;
-const LONGEST_VALUE: usize = 200;
-const LONGEST_ARGUMENTS: usize = 400;
-
-/// The fields of GitHub's REST bodies and GraphQL inputs that say what a request is about.
-const GITHUB_FIELDS: [&str; 24] = [
-    "title",
-    "head",
-    "base",
-    "merge_method",
-    "commit_title",
-    "branch",
-    "ref",
-    "sha",
-    "force",
-    "name",
-    "tag_name",
-    "state",
-    "message",
-    "body",
-    "pullRequestId",
-    "issueId",
-    "subjectId",
-    "repositoryId",
-    "mergeMethod",
-    "commitHeadline",
-    "headRefName",
-    "baseRefName",
-    "refName",
-    "labels",
+const LONGEST_REQUEST: usize = 240;
+const LONGEST_EFFECT: usize = 150;
+const LONGEST_NAME: usize = 80;
+/// Longer bodies are not read for a human.
+const LONGEST_BODY: usize = 1 << 20;
+/// The first of these with which everything fits is taken. The last ones leave out fields, and say how many.
+const DETAILS: [Detail; 8] = [
+    Detail { path: 80, value: 120, most: 30 },
+    Detail { path: 60, value: 60, most: 30 },
+    Detail { path: 40, value: 30, most: 30 },
+    Detail { path: 24, value: 16, most: 30 },
+    Detail { path: 24, value: 16, most: 15 },
+    Detail { path: 24, value: 16, most: 7 },
+    Detail { path: 24, value: 16, most: 3 },
+    Detail { path: 24, value: 16, most: 0 },
 ];
-/// In arguments of tools, the values of keys with such a part are masked whatever they look like.
-const SECRET_KEYS: [&str; 8] =
-    ["password", "passwd", "secret", "token", "api_key", "apikey", "authorization", "credential"];
 
 /// A few lines of text without secrets, at most 2 KB.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Summary(String);
 
-/// What is known of a body.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Body<'a> {
-    /// JSON for GitHub's REST or GraphQL interface.
-    GitHub(&'a [u8]),
-    /// JSON-RPC for an MCP server.
-    Mcp(&'a [u8]),
-    /// Nothing that could be shown.
-    Opaque,
+/// What is shown of a query and a body.
+#[derive(Debug, Default)]
+pub(crate) struct Content(Vec<Section>);
+
+#[derive(Debug)]
+struct Section {
+    heading: String,
+    fields: Fields,
 }
 
 impl Summary {
-    /// Of a request to `path` (without its query) of `upstream`, with its effects and what is known of its body.
-    pub(crate) fn of(method: &str, path: &str, upstream: &str, effects: &[String], body: Body<'_>) -> Self {
-        let mut lines = vec![shortened(&format!("{method} {path}"), LONGEST_LINE), format!("upstream: {upstream}")];
-        lines.extend(effects.iter().take(MOST_EFFECTS).map(|effect| shortened(effect, LONGEST_LINE)));
-        if effects.len() > MOST_EFFECTS {
-            lines.push(format!("and {} more", effects.len() - MOST_EFFECTS));
-        }
-        lines.extend(body.lines());
-        Self(cut(lines.join("\n")))
+    /// Of a request to `path` (without its query) of `upstream`, with its effects and what it holds.
+    pub(crate) fn of(method: &str, path: &str, upstream: &str, effects: &[String], content: &Content) -> Self {
+        let head = head(method, path, upstream, effects);
+        let mut texts = DETAILS.iter().map(|detail| content.text(head.clone(), *detail));
+        let nothing_fits = || format!("what it holds does not fit here\n{}", head.join("\n"));
+        Self(texts.find(|text| text.len() <= MOST_BYTES).unwrap_or_else(|| cut(nothing_fits())))
     }
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+fn head(method: &str, path: &str, upstream: &str, effects: &[String]) -> Vec<String> {
+    let request = visible_path(&format!("{method} {path}"), LONGEST_REQUEST);
+    let mut lines = vec![request, format!("upstream: {}", visible_path(upstream, LONGEST_NAME))];
+    lines.extend(effects.iter().take(MOST_EFFECTS).map(|effect| visible_path(effect, LONGEST_EFFECT)));
+    if effects.len() > MOST_EFFECTS {
+        lines.push(format!("and {} more effects", effects.len() - MOST_EFFECTS));
+    }
+    lines
 }
 
 fn cut(mut text: String) -> String {
@@ -81,143 +74,111 @@ fn cut(mut text: String) -> String {
     text
 }
 
-impl Body<'_> {
-    fn lines(self) -> Vec<String> {
-        match self {
-            Self::GitHub(body) => object(body).map(|body| github(&body)).unwrap_or_default(),
-            Self::Mcp(body) => object(body).map(|body| mcp(&body)).unwrap_or_default(),
-            Self::Opaque => Vec::new(),
+impl Content {
+    /// The names and values of a query.
+    pub(crate) fn with_query(mut self, query: Option<&str>) -> Self {
+        if let Some(query) = query.filter(|query| !query.is_empty()) {
+            self.0.insert(0, Section { heading: "query:".to_owned(), fields: Fields::of(&pairs(query.as_bytes())) });
         }
+        self
+    }
+
+    /// The messages that a body has for GitHub's GraphQL interface: what they do, and never their text.
+    pub(crate) fn graphql(body: &[u8]) -> Self {
+        let Ok(outline) = graphql::outline(body) else { return Self::unread(body, "GraphQL that cannot be read") };
+        let kind = if outline.is_mutation { "mutation" } else { "query" };
+        let section = |(name, arguments): &(String, Value)| {
+            let fields = Json::deserialize(arguments).map(|json| Fields::of(&json)).unwrap_or_default();
+            Section { heading: format!("{kind} {}", middle(&visible(name), LONGEST_NAME)), fields }
+        };
+        let mut sections: Vec<Section> = outline.fields.iter().map(section).collect();
+        if outline.more > 0 {
+            let heading = format!("and {} more of them", outline.more);
+            sections.push(Section { heading, fields: Fields::default() });
+        }
+        Self(sections)
+    }
+
+    /// The tool that a message calls with its arguments, and what else the message says.
+    pub(crate) fn mcp(body: &[u8]) -> Self {
+        let Some(Json::Object(message)) = json(body) else { return Self::unread(body, "no message that can be shown") };
+        let (mut sections, mut besides) = (Vec::new(), Vec::new());
+        for (key, value) in message {
+            match (key.as_str(), value) {
+                ("jsonrpc" | "id" | "method", _) => {}
+                ("params", Json::Object(params)) => besides.extend(params),
+                (_, value) => besides.push((key, value)),
+            }
+        }
+        for (wanted, heading) in [("name", "tool:"), ("arguments", "arguments:")] {
+            if let Some(place) = besides.iter().position(|(key, _)| key == wanted) {
+                let (_, value) = besides.remove(place);
+                sections.push(section(heading, value));
+            }
+        }
+        if !besides.is_empty() {
+            sections.push(Section { heading: "besides:".to_owned(), fields: Fields::of(&Json::Object(besides)) });
+        }
+        Self(sections)
+    }
+
+    /// A body of which nothing but its type is known.
+    pub(crate) fn body(media_type: Option<&str>, is_plain: bool, body: &[u8]) -> Self {
+        let media_type = media_type.map(|text| middle(&visible(text), LONGEST_NAME));
+        let kind = media_type.as_deref().unwrap_or("no type");
+        let is_form = kind.split(';').next().is_some_and(|kind| kind.trim() == "application/x-www-form-urlencoded");
+        match json(body) {
+            _ if body.is_empty() => Self::default(),
+            _ if !is_plain => Self::unread(body, "compressed"),
+            Some(_) if is_form => Self::unread(body, "JSON that says it is a form"),
+            Some(json) => Self(vec![Section { heading: "body:".to_owned(), fields: Fields::of(&json) }]),
+            None if is_form && body.len() <= LONGEST_BODY => {
+                Self(vec![Section { heading: "form:".to_owned(), fields: Fields::of(&pairs(body)) }])
+            }
+            None => Self::unread(body, kind),
+        }
+    }
+
+    fn unread(body: &[u8], why: &str) -> Self {
+        let heading = format!("body: {} bytes, not shown: {why}", body.len());
+        Self(vec![Section { heading, fields: Fields::default() }])
+    }
+
+    fn text(&self, mut lines: Vec<String>, detail: Detail) -> String {
+        for section in &self.0 {
+            lines.push(section.heading.clone());
+            lines.extend(section.fields.lines(detail));
+        }
+        lines.join("\n")
     }
 }
 
-fn object(body: &[u8]) -> Option<Map<String, Value>> {
-    serde_json::from_slice(body).ok()
-}
-
-fn github(body: &Map<String, Value>) -> Vec<String> {
-    let variables = body.get("variables").and_then(Value::as_object);
-    let input = variables.and_then(|variables| variables.get("input")).and_then(Value::as_object);
-    let mut lines: Vec<String> =
-        ["operationName", "query"].iter().filter_map(|field| line(field, body.get(*field)?)).collect();
-    for fields in [Some(body), variables, input].into_iter().flatten() {
-        lines.extend(GITHUB_FIELDS.iter().filter_map(|field| line(field, fields.get(*field)?)));
-    }
-    lines
-}
-
-fn mcp(body: &Map<String, Value>) -> Vec<String> {
-    let Some(params) = body.get("params") else { return Vec::new() };
-    let tool = params.get("name").and_then(|name| line("tool", name));
-    let arguments = params.get("arguments").map(|arguments| {
-        let shown = shortened(&without_secrets(arguments).to_string(), LONGEST_ARGUMENTS);
-        format!("arguments: {shown}")
-    });
-    tool.into_iter().chain(arguments).collect()
-}
-
-/// `field: value` for a short value.
-fn line(field: &str, value: &Value) -> Option<String> {
-    let text = match value {
-        Value::String(text) => shortened(text, LONGEST_VALUE),
-        Value::Number(_) | Value::Bool(_) => value.to_string(),
-        Value::Array(items) => {
-            let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
-            shortened(&items.join(", "), LONGEST_VALUE)
-        }
-        Value::Null | Value::Object(_) => return None,
-    };
-    Some(format!("{field}: {text}"))
-}
-
-fn without_secrets(value: &Value) -> Value {
+/// A name stands beside its heading.
+fn section(heading: &str, value: Json) -> Section {
     match value {
-        Value::Object(fields) => fields.iter().map(without_secret).collect(),
-        Value::Array(items) => items.iter().map(without_secrets).collect(),
-        // Masked before it is quoted: in JSON a line end inside a key would be a `\n` that hides its end.
-        Value::String(text) => visible(text).into(),
-        other => other.clone(),
+        Json::Text(name) => {
+            let heading = format!("{heading} {}", middle(&visible(&name), LONGEST_NAME));
+            Section { heading, fields: Fields::default() }
+        }
+        value => Section { heading: heading.to_owned(), fields: Fields::of(&value) },
     }
 }
 
-fn without_secret((key, value): (&String, &Value)) -> (String, Value) {
-    let folded = key.to_ascii_lowercase().replace('-', "_");
-    let secret = value.is_string() && SECRET_KEYS.iter().any(|part| folded.contains(part));
-    (visible(key), if secret { "[masked]".into() } else { without_secrets(value) })
+fn json(body: &[u8]) -> Option<Json> {
+    if body.len() > LONGEST_BODY { None } else { serde_json::from_slice(body).ok() }
+}
+
+/// `name=value&…`; some servers take a semicolon for an ampersand.
+fn pairs(text: &[u8]) -> Json {
+    let separated: Vec<u8> = text.iter().map(|byte| if *byte == b';' { b'&' } else { *byte }).collect();
+    let pair = |(name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| {
+        // Signed links and keys in queries have such names, which in a body may be anything.
+        let secret = ["key", "sig"].iter().any(|secret| name.eq_ignore_ascii_case(secret));
+        let value = if secret { "[masked]".to_owned() } else { value.into_owned() };
+        (name.into_owned(), Json::Text(value))
+    };
+    Json::Object(form_urlencoded::parse(&separated).map(pair).collect())
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn summary(body: Body<'_>) -> String {
-        let effects = ["pulls:merge on acme/widgets".to_owned()];
-        Summary::of("PUT", "/repos/acme/widgets/pulls/7/merge", "github", &effects, body).0
-    }
-
-    #[test]
-    fn a_merge_is_shown_in_a_few_lines() {
-        let body = json!({ "merge_method": "squash", "commit_title": "Fix\nit", "sha": "abc", "unknown": "private" });
-        let shown = summary(Body::GitHub(body.to_string().as_bytes()));
-        let lines: Vec<&str> = shown.lines().collect();
-        let expected = [
-            "PUT /repos/acme/widgets/pulls/7/merge",
-            "upstream: github",
-            "pulls:merge on acme/widgets",
-            "merge_method: squash",
-            "commit_title: Fix it",
-            "sha: abc",
-        ];
-        assert_eq!(lines, expected);
-    }
-
-    #[test]
-    fn a_graphql_mutation_is_shown_with_its_input() {
-        let body = json!({ "query": "mutation M($input: I!) {\n m(input: $input) { id } }", "operationName": "M",
-            "variables": { "input": { "pullRequestId": "PR_1", "mergeMethod": "SQUASH" } } });
-        let shown = summary(Body::GitHub(body.to_string().as_bytes()));
-        for line in
-            ["operationName: M", "query: mutation M($input: I!) {  m(input: $input) { id } }", "pullRequestId: PR_1"]
-        {
-            assert!(shown.lines().any(|found| found == line), "{line} in {shown}");
-        }
-    }
-
-    #[test]
-    fn a_tool_is_shown_with_its_arguments_and_no_secret() {
-        let arguments = json!({ "to": "bob", "Api-Key": "hunter2", "n": 3, "max_tokens": 5,
-            "nested": [{ "note": "ghp_16C7e42F292c6912E7710c838347Ae178B4a" }] });
-        let body =
-            json!({ "jsonrpc": "2.0", "method": "tools/call", "params": { "name": "send", "arguments": arguments } });
-        let shown = summary(Body::Mcp(body.to_string().as_bytes()));
-        assert!(shown.contains("tool: send\narguments: ") && shown.contains("\"to\":\"bob\""), "{shown}");
-        assert!(
-            shown.contains("\"max_tokens\":5") && !shown.contains("hunter2") && !shown.contains("16C7e42F"),
-            "{shown}"
-        );
-    }
-
-    #[test]
-    fn other_bodies_are_not_shown() {
-        let body = b"{\"title\":\"private\"}";
-        assert!(!summary(Body::Opaque).contains("private"));
-        assert!(!summary(Body::Mcp(body)).contains("private"));
-        for broken in [&b"[1"[..], b"", b"\"a\"", b"[]", b"\xff"] {
-            assert_eq!(summary(Body::GitHub(broken)), summary(Body::Opaque));
-        }
-    }
-
-    #[test]
-    fn a_summary_is_at_most_two_kilobytes() {
-        let long = "ü".repeat(100_000);
-        let fields: Map<String, Value> = GITHUB_FIELDS.iter().map(|field| ((*field).to_owned(), json!(long))).collect();
-        let effects: Vec<String> = (0..1000).map(|n| format!("effect {n} {long}")).collect();
-        let body = Value::from(fields).to_string();
-        let shown = Summary::of("POST", &long, "github", &effects, Body::GitHub(body.as_bytes()));
-        assert!(shown.as_str().len() <= MOST_BYTES && shown.as_str().ends_with('…'));
-        let one = summary(Body::GitHub(json!({ "body": "a".repeat(300) }).to_string().as_bytes()));
-        assert!(one.ends_with(&format!("body: {}…", "a".repeat(200))), "{one}");
-    }
-}
+mod tests;

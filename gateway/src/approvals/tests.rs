@@ -45,7 +45,7 @@ impl Process {
         Held {
             consumer: ConsumerName::new(consumer).unwrap(),
             token_id: self.token_id.clone(),
-            summary: Summary::of("PUT", path, "github", &effects, Body::GitHub(BODY)),
+            summary: Summary::of("PUT", path, "github", &effects, &Content::body(None, true, BODY)),
             effects,
             method: "PUT".to_owned(),
             path: path.to_owned(),
@@ -170,11 +170,38 @@ async fn what_waits_is_shown_with_all_that_a_human_needs() {
             "state": "open", "answered_by": null, "answered_at": null, "reason": null,
         }]);
         assert_eq!(shown, expected);
-        assert!(records[0].summary.ends_with("merge_method: squash"));
+        assert!(records[0].summary.ends_with("merge_method=squash"));
         waiting.abort();
         process.becomes(&id, "withdrawn").await;
         assert!(process.open().await.is_empty());
         assert_eq!(process.approvals.list(WhichApprovals::All).await.unwrap().len(), 1);
+        process.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_name_that_a_caller_chose_reaches_a_terminal_with_what_steers_it() {
+    on_both_engines(async |url| {
+        let process = Process::start(&url, 1).await;
+        let steering = "the tool `\u{1b}[2J\u{202e}x`";
+        let (effects, path) = (vec![steering.to_owned()], steering.to_owned());
+        let held = Held { effects, path, method: steering.to_owned(), ..process.held("alice") };
+        let waiting = tokio::spawn({
+            let approvals = process.approvals.clone();
+            async move { approvals.hold(held).await }
+        });
+        soon(async {
+            while process.open().await.is_empty() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let record = process.approvals.list(WhichApprovals::Open).await.unwrap().remove(0);
+        let seen = "the tool `\u{fffd}[2J\u{fffd}x`";
+        assert_eq!((&*record.effects[0], &*record.path, &*record.method), (seen, seen, seen));
+        waiting.abort();
+        drop(waiting);
         process.stop().await;
     })
     .await;
@@ -311,7 +338,9 @@ async fn a_client_that_goes_away_while_it_is_answered_leaves_a_row_that_does_not
             for _ in 0..round {
                 tokio::task::yield_now().await;
             }
+            // With whatever it was told in the last moment.
             waiting.abort();
+            drop(waiting);
             match soon(answer).await.unwrap() {
                 Ok(_) => process.becomes(&id, "approved_not_sent").await,
                 Err(AnswerError::Withdrawn) => process.becomes(&id, "withdrawn").await,

@@ -1,15 +1,15 @@
 //! The last thing between a permit and its request: nobody has to be asked any more.
 
-use axum::http::Method;
+use axum::http::{HeaderMap, Method};
 
-use crate::approvals::{Approvals, Approved, Body, Held, Summary};
+use crate::approvals::{Approvals, Approved, Content, Held, Summary};
 use crate::policy::Permit;
 use crate::tokens::Consumer;
 
 use super::ask::Ask;
-use super::payload::Payload;
+use super::payload::{Payload, is_plain, media_type};
 use super::refusal::Refusal;
-use super::wire::Wire;
+use super::route::Guard;
 
 /// The proof that the request of one permit may go now: no human has to be asked, or one has said yes to its exact bytes.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ pub(super) async fn clear(
     approvals: &Approvals,
     consumer: &Consumer,
     permit: &Permit,
-    query: Option<&str>,
+    (query, headers): (Option<&str>, &HeaderMap),
     ask: &Ask,
 ) -> Result<Clearance, Refusal> {
     let url = permit.url().to_string();
@@ -62,15 +62,10 @@ pub(super) async fn clear(
     let path = format!("{}{}", ask.route.entry.root, ask.route.below_with_name());
     let target = query.map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
     let digest = ask.payload.digest(ask.method.as_str(), &target).await?;
-    let body = ask.payload.in_memory();
-    let shown = match ask.route.wire() {
-        Wire::Github => Body::GitHub(body),
-        Wire::Mcp => Body::Mcp(body),
-        _ => Body::Opaque,
-    };
+    let content = content(headers, ask)?.with_query(query);
     let upstream = permit.upstream().name.clone();
     let effects = permit.held().to_vec();
-    let summary = Summary::of(ask.method.as_str(), &path, &upstream, &effects, shown);
+    let summary = Summary::of(ask.method.as_str(), &path, &upstream, &effects, &content);
     let held = Held {
         consumer: consumer.name.clone(),
         token_id: consumer.token_id.clone(),
@@ -83,4 +78,14 @@ pub(super) async fn clear(
     };
     let approved = approvals.hold(held).await?;
     Ok(Clearance { url, approved: Some((target, approved)) })
+}
+
+/// What a human is shown of the body. That of a push stays on disk: its refs are its effects.
+fn content(headers: &HeaderMap, ask: &Ask) -> Result<Content, Refusal> {
+    let body = ask.payload.in_memory();
+    Ok(match ask.route.entry.guard {
+        Guard::GithubGraphql => Content::graphql(body),
+        Guard::Mcp => Content::mcp(body),
+        _ => Content::body(media_type(headers)?.as_deref(), is_plain(headers), body),
+    })
 }

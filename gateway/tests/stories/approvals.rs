@@ -116,7 +116,7 @@ async fn an_approved_merge_reaches_github_with_the_bytes_that_were_shown() {
     let shown = held.waiting().await;
     assert_eq!((&shown["consumer"], &shown["upstream"]), (&json!("alice"), &json!("github")));
     assert!(shown["effects"].to_string().contains("pulls:merge"), "{shown}");
-    assert!(shown["summary"].as_str().unwrap().contains("merge_method: squash"), "{shown}");
+    assert!(shown["summary"].as_str().unwrap().contains("merge_method=squash"), "{shown}");
     assert_eq!(held.arrived().await, 0);
     let (status, _) = held.answer(&shown["id"], json!({ "answer": "approve", "by": "@you:example.org" })).await;
     assert_eq!(status, 200);

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::approvals::{Body, Held, NotApproved, RequestDigest, Summary};
+use crate::approvals::{Content, Held, NotApproved, RequestDigest, Summary};
 use crate::open_database;
 use crate::tokens::{ConsumerName, Tokens};
 
@@ -36,7 +36,7 @@ impl Rig {
             method: "PUT".to_owned(),
             path: "/a".to_owned(),
             upstream: "github".to_owned(),
-            summary: Summary::of("PUT", "/a", "github", &[], Body::Opaque),
+            summary: Summary::of("PUT", "/a", "github", &[], &Content::default()),
             digest: RequestDigest::of("PUT", "/a", b""),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
