@@ -1,6 +1,7 @@
 //! The parts of Doorward, running: which listen where, what stands between them, and how they end.
 
 mod connections;
+mod early;
 mod listener;
 mod stop;
 mod tls;

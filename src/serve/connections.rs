@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1::Builder;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, getrlimit};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::early::answer;
 use super::unread::Unread;
 
 const MOST_CONNECTIONS: usize = 10_000;
@@ -91,7 +92,8 @@ where
     let io = TokioIo::new(Unread::new(stream, limits.unread));
     let mut builder = Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(limits.head);
-    let mut connection = pin!(builder.serve_connection(io, TowerToHyperService::new(router)));
+    let service = service_fn(move |request| answer(router.clone(), request));
+    let mut connection = pin!(builder.serve_connection(io, service));
     // What breaks a connection is the other side's matter; what becomes of its requests, the record of the calls tells.
     if stop.run_until_cancelled(connection.as_mut()).await.is_none() {
         connection.as_mut().graceful_shutdown();

@@ -1,9 +1,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::routing::{get, post};
 use futures_util::stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -133,6 +133,27 @@ async fn a_refused_request_whose_body_does_not_come_ends_its_connection() {
     let mut stream = server.connect().await;
     stream.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n").await.unwrap();
     assert!(rest(&mut stream).await.starts_with("HTTP/1.1 401"));
+}
+
+#[tokio::test]
+async fn an_answer_before_the_end_of_its_request_arrives_and_is_the_last() {
+    let router =
+        Router::new().route("/", post(async || StatusCode::FORBIDDEN)).route("/read", post(async |_: Bytes| "read"));
+    let server = Server::start(limits(), router).await;
+    let (mut stream, body) = (server.connect().await, vec![b'x'; 8 << 20]);
+    for path in ["/read", "/read", "/"] {
+        let length = if path == "/" { body.len() } else { 4 };
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        if path == "/read" {
+            stream.write_all(b"four").await.unwrap();
+            until(&mut stream, "\r\n\r\nread").await;
+        }
+    }
+    // What was refused goes on for a while.
+    stream.write_all(&body).await.unwrap();
+    let answer = rest(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("connection: close"), "{answer}");
 }
 
 #[tokio::test]
