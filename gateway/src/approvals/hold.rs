@@ -51,13 +51,10 @@ pub(crate) struct Approved {
 }
 
 impl Approved {
-    /// Whether this is the request that was approved, to the byte. Asked when it is about to be sent: from a yes on it counts as sent.
+    /// Whether this is the request that was approved, to the byte. Asked when it is about to be sent: after one yes it counts as sent,
+    /// and is let through no more.
     pub(crate) fn lets_through(&self, digest: &RequestDigest) -> bool {
-        let same = self.digest == *digest;
-        if same {
-            self.handed.is_sent();
-        }
-        same
+        self.digest == *digest && self.handed.is_sent()
     }
 
     /// Who said yes.

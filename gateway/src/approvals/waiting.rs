@@ -74,8 +74,9 @@ pub(super) struct Handed {
 }
 
 impl Handed {
-    pub(super) fn is_sent(&self) {
-        self.waiting.lock().handed.remove(&self.id);
+    /// Notes that it is about to be sent; false if it was before.
+    pub(super) fn is_sent(&self) -> bool {
+        self.waiting.lock().handed.remove(&self.id)
     }
 }
 
