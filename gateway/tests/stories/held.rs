@@ -59,11 +59,15 @@ impl Held {
 #[tokio::test]
 async fn an_approved_order_goes_out_with_its_query_and_its_bytes() {
     let held = start().await;
-    let body = b"{ \"card\" :\"canary-4711\", \"amount\":1.00}\n";
+    let body = b"{ \"card_token\" :\"canary-4711\", \"amount\":1.00}\n";
     let ordering = held.post("/http/shop/orders/7?express=%31", body);
     let shown = held.shown().await;
     assert_eq!((&shown["method"], &shown["path"]), (&json!("POST"), &json!("/http/shop/orders/7")));
-    assert!(!shown.to_string().contains("canary") && !shown.to_string().contains("express"), "{shown}");
+    let summary = shown["summary"].as_str().unwrap();
+    for line in ["query:", "  express=1", "body:", "  card_token=[masked]", "  amount=1"] {
+        assert!(summary.lines().any(|found| found == line), "{line} in {summary}");
+    }
+    assert!(!shown.to_string().contains("canary"), "{shown}");
     held.answer(&shown["id"], "approve").await;
     let mut call = soon(held.upstream.call()).await;
     assert!(call.head.starts_with("post /orders/7?express=%31 "), "{}", call.head);
