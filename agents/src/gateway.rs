@@ -19,6 +19,8 @@ const TOKEN_TTL: Duration = Duration::from_secs(60 * 60);
 /// A token is used until this long before it expires.
 const TOKEN_MARGIN: Duration = Duration::from_secs(5 * 60);
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Less than the gateway keeps an idle connection, so that no request goes out on one that is just being closed.
+const KEPT_IDLE: Duration = Duration::from_secs(20);
 
 /// Where the gateway is.
 #[derive(Clone, Debug)]
@@ -120,7 +122,8 @@ impl Gateway {
     pub fn new(endpoint: GatewayEndpoint, clock: Arc<dyn Clock>) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         // A token goes to the gateway and nowhere else: to no proxy, and not where an answer points to.
-        let mut client = Client::builder().no_proxy().redirect(Policy::none());
+        let builder = Client::builder().no_proxy().redirect(Policy::none());
+        let mut client = builder.pool_idle_timeout(KEPT_IDLE);
         if let Some(tls) = &endpoint.tls {
             client = client.tls_backend_preconfigured(tls.clone());
         }
