@@ -169,3 +169,22 @@ async fn money_is_counted_by_the_price_of_the_model() {
     assert!(unknown.headers().get("retry-after").is_none());
     assert!(error(unknown, 403).await["message"].as_str().unwrap().contains("price"), "no price, no request");
 }
+
+#[tokio::test]
+async fn what_takes_too_long_may_have_been_answered_and_is_charged_and_not_asked_again() {
+    let upstream = RawUpstream::start().await;
+    let mut slow = openai("up", upstream.address());
+    slow["timeouts"] = json!({ "first_byte": "1s" });
+    slow["fallback"] = json!("other");
+    let other = server(using(1, 1)).await;
+    let grant = limited(&json!({ "budget": { "tokens_total": 25 } }));
+    let rig = Rig::granting(&[slow, openai("other", *other.address())], &grant).await;
+    let token = rig.mine().await;
+    let sent = tokio::spawn(rig.post(&token, "chat/completions", r#"{"model":"gpt-5","max_tokens":10}"#).send());
+    let _call = soon(upstream.call()).await;
+    assert_eq!(error(soon(sent).await.unwrap().unwrap(), 504).await["code"], "upstream_timeout");
+    assert!(other.received_requests().await.unwrap().is_empty());
+    ended(&rig, 1).await;
+    // 9 tokens of prompt and 10 of answer were charged, so that no more than 6 are left.
+    assert_eq!(ask(&rig, &token).await.status(), 429);
+}

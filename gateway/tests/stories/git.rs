@@ -92,3 +92,15 @@ async fn what_is_not_granted_or_is_no_smart_git_is_refused_and_github_hears_noth
     let decisions: Vec<Value> = rows.iter().map(|row| serde_json::to_value(row.decision).unwrap()).collect();
     assert!(decisions.iter().all(|decision| decision == "refused"));
 }
+
+#[tokio::test]
+async fn the_body_of_a_push_that_is_not_granted_is_not_waited_for() {
+    let (rig, server, token) = rig(&["read"]).await;
+    let head = format!(
+        "POST /git/acme/widgets.git/git-receive-pack HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/x-git-receive-pack-request\r\ncontent-length: 1000000\r\nconnection: close\r\n\r\n"
+    );
+    let answer = rig.raw(head.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains("push to acme/widgets"), "{answer}");
+    assert!(server.received_requests().await.unwrap().is_empty());
+}
